@@ -1,1 +1,18 @@
-//! placeholder while the room is built
+//! What a suite, a cell, a sample, a verdict and a report *are*.
+//!
+//! Pure functions and types: no network, no database, no Python, no clock. Everything here takes
+//! values and returns values, so every other room can depend on it and test against it.
+
+pub mod cell;
+pub mod compare;
+pub mod config;
+pub mod event;
+pub mod ids;
+pub mod metric;
+pub mod protocol;
+pub mod report;
+pub mod result;
+pub mod ssim;
+pub mod suite;
+pub mod template;
+pub mod verdict;

@@ -1,0 +1,1 @@
+//! Base against head: pairs by test, prompt and seed, and what they decide.

@@ -1,0 +1,98 @@
+//! What is known of a metric before it is computed: its direction, its range, what it compares.
+
+use serde::{Deserialize, Serialize};
+
+/// Which way a metric improves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    HigherIsBetter,
+    LowerIsBetter,
+}
+
+impl Direction {
+    /// `head - base`, signed so that a positive difference is always an improvement.
+    pub fn improvement(self, base: f64, head: f64) -> f64 {
+        match self {
+            Self::HigherIsBetter => head - base,
+            Self::LowerIsBetter => base - head,
+        }
+    }
+
+    /// Whether `value` satisfies the absolute `threshold` of a test.
+    pub fn holds(self, value: f64, threshold: f64) -> bool {
+        match self {
+            Self::HigherIsBetter => value >= threshold,
+            Self::LowerIsBetter => value <= threshold,
+        }
+    }
+
+    pub fn comparison(self) -> &'static str {
+        match self {
+            Self::HigherIsBetter => "≥",
+            Self::LowerIsBetter => "≤",
+        }
+    }
+}
+
+/// What a metric needs beside the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// One score per image, from the image and its prompt.
+    PerSample,
+    /// One score per image, from the image and a reference image.
+    Reference,
+    /// One score per set of images.
+    Batch,
+}
+
+/// A metric as the verdict and the reports see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricInfo {
+    pub name: String,
+    pub direction: Direction,
+    pub category: Category,
+    /// The smallest and largest possible score, where the metric has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(f64, f64)>,
+    /// The loss, in the metric's own unit, that a reviewer would still accept: the verdict's δ
+    /// where the configuration gives none.
+    pub margin: f64,
+}
+
+/// The metrics that come with difftest.
+pub fn builtin() -> Vec<MetricInfo> {
+    vec![
+        MetricInfo {
+            name: "clip_score".into(),
+            direction: Direction::HigherIsBetter,
+            category: Category::PerSample,
+            // Cosine similarity, clipped at 0 as in CLIPScore (Hessel et al., arXiv 2104.08718).
+            range: Some((0.0, 1.0)),
+            margin: 0.02,
+        },
+        MetricInfo {
+            name: "ssim".into(),
+            direction: Direction::HigherIsBetter,
+            category: Category::Reference,
+            range: Some((-1.0, 1.0)),
+            margin: 0.02,
+        },
+    ]
+}
+
+/// The built-in metric of this name.
+pub fn find(name: &str) -> Option<MetricInfo> {
+    builtin().into_iter().find(|m| m.name == name)
+}
+
+/// The candidate most like `word`, if any is like enough to be what was meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|c| (strsim::damerau_levenshtein(&word.to_lowercase(), &c.to_lowercase()), c))
+        .filter(|(distance, c)| *distance <= (c.len().max(word.len()) / 2).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, c)| c)
+}

@@ -1,0 +1,1 @@
+//! Structural similarity (Wang et al., IEEE TIP 13(4), 2004).
