@@ -45,6 +45,12 @@ pub struct CellRun {
     pub failure: Option<String>,
 }
 
+impl CellRun {
+    fn is_done(&self) -> bool {
+        self.image.is_some() || self.failure.is_some()
+    }
+}
+
 impl Run {
     /// Folds a whole stream.
     pub fn from_events<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
@@ -91,14 +97,17 @@ impl Run {
             Event::CollectionFailed { error } => self.collection_errors.push(error.clone()),
             Event::CellGenerated { cell, image, .. } => {
                 if let Some(cell) = self.cell(cell) {
+                    let first = !cell.is_done();
                     cell.image = Some(image.clone());
-                    self.cells_done += 1;
+                    self.cells_done += u64::from(first);
                 }
             }
             Event::CellFailed { cell, reason, .. } => {
+                // A cell whose image came and whose metric broke says both.
                 if let Some(cell) = self.cell(cell) {
+                    let first = !cell.is_done();
                     cell.failure = Some(reason.clone());
-                    self.cells_done += 1;
+                    self.cells_done += u64::from(first);
                 }
             }
             Event::CellScored { cell, metric, value } => {
