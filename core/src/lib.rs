@@ -15,4 +15,5 @@ pub mod result;
 pub mod ssim;
 pub mod suite;
 pub mod template;
+pub mod threshold;
 pub mod verdict;

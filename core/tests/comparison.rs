@@ -1,0 +1,266 @@
+//! From two event streams to the verdict and the reports, as the App does it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its case has failed")]
+
+use std::collections::BTreeMap;
+
+use difftest_core::compare::{Comparison, compare};
+use difftest_core::config::VerdictSettings;
+use difftest_core::event::{
+    CellKey, Environment, Event, ImageRef, RunStatus, SCHEMA, TestOutcome, read_stream,
+};
+use difftest_core::ids::{CommitSha, ImageSha};
+use difftest_core::metric;
+use difftest_core::protocol::Sandbox;
+use difftest_core::report::check::{self, Conclusion};
+use difftest_core::report::comment::{CommentInput, MARKER, SuiteSection, SuiteState, render};
+use difftest_core::report::{MAX_CHECK_TEXT, MAX_COMMENT};
+use difftest_core::result::Run;
+use difftest_core::suite::{CollectionError, Place, TestId, TestKind, TestSpec};
+use difftest_core::verdict::Decision;
+
+/// One image: what its bytes are, and its score.
+type Cell = (String, f64);
+
+fn quality(name: &str, threshold: Option<f64>) -> TestSpec {
+    TestSpec {
+        id: TestId(format!("tests/test_shapes.py::{name}")),
+        place: Place { file: "tests/test_shapes.py".into(), line: 7 },
+        kind: TestKind::Quality {
+            metrics: vec!["clip_score".into()],
+            thresholds: threshold.map(|t| ("clip_score".to_owned(), t)).into_iter().collect(),
+            reference_dir: None,
+        },
+        prompts: Vec::new(),
+        variables: BTreeMap::new(),
+        negative_prompt: None,
+        seeds: vec![1, 2],
+        suite: None,
+    }
+}
+
+fn visual(name: &str) -> TestSpec {
+    TestSpec {
+        kind: TestKind::VisualRegression {
+            baseline_dir: "baselines/".into(),
+            ssim_threshold: 0.85,
+        },
+        ..quality(name, None)
+    }
+}
+
+/// A run of one test over `prompts`, each cell made by `cell(prompt index, seed)`.
+fn run(
+    spec: &TestSpec,
+    prompts: &[String],
+    outcome: TestOutcome,
+    cell: impl Fn(usize, i64) -> Cell,
+) -> Run {
+    let metric = spec.metrics()[0].clone();
+    let mut events = vec![Event::RunStarted {
+        schema: SCHEMA,
+        run: "r".into(),
+        model: "shapes".into(),
+        generator: "onnx".into(),
+        fingerprint: "f".into(),
+        environment: Environment {
+            device: "cpu".into(),
+            threads: 1,
+            batch_size: 8,
+            versions: BTreeMap::new(),
+        },
+        tests: vec![spec.clone()],
+        metrics: metric::builtin(),
+        cells: (prompts.len() * 2) as u64,
+    }];
+    for (index, prompt) in prompts.iter().enumerate() {
+        for seed in [1, 2] {
+            let (bytes, score) = cell(index, seed);
+            let key = CellKey { test: spec.id.clone(), prompt: prompt.clone(), seed };
+            let sha256 = ImageSha::of(bytes.as_bytes());
+            let path = format!("images/{sha256}.png");
+            let image = ImageRef { sha256, path, width: 32, height: 32 };
+            events.push(Event::CellGenerated { cell: key.clone(), image, duration_ms: 10.0 });
+            events.push(Event::CellScored { cell: key, metric: metric.clone(), value: score });
+        }
+    }
+    let reasons = Vec::new();
+    events.push(Event::TestFinished { test: spec.id.clone(), outcome, reasons, duration_ms: 1.0 });
+    events.push(Event::RunFinished {
+        status: RunStatus::Passed,
+        reason: None,
+        duration_ms: 1500.0,
+    });
+    // Through the lines, as every stream goes.
+    let lines: String = events.iter().map(|e| e.to_line() + "\n").collect();
+    Run::from_events(&read_stream(lines.as_bytes()).unwrap())
+}
+
+fn prompts(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("a small red circle , place {i} , on a white background")).collect()
+}
+
+fn score(i: usize, seed: i64) -> f64 {
+    0.8 + 0.01 * ((i * 7 + seed as usize * 3) % 5) as f64
+}
+
+fn good(i: usize, seed: i64) -> Cell {
+    (format!("{i} {seed}"), score(i, seed))
+}
+
+fn worse(i: usize, seed: i64) -> Cell {
+    (format!("worse {i} {seed}"), score(i, seed) - 0.3 - 0.02 * (i % 3) as f64)
+}
+
+fn verdict(base: Option<&Run>, head: &Run) -> Comparison {
+    compare(base, head, &VerdictSettings::default())
+}
+
+#[test]
+fn identical_images_pass() {
+    let (spec, prompts) = (quality("test_a", Some(0.5)), prompts(3));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let found = verdict(Some(&base), &base);
+    assert_eq!(found.decision, Decision::Pass);
+    assert_eq!(found.tests[0].sentences[0], "all 6 images are byte-identical to the base's");
+    assert_eq!(check::conclusion(&found), Conclusion::Success);
+}
+
+#[test]
+fn a_loss_beyond_the_margin_is_a_regression_although_the_threshold_holds() {
+    let (spec, prompts) = (quality("test_a", Some(0.1)), prompts(24));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let head = run(&spec, &prompts, TestOutcome::Passed, worse);
+    let found = verdict(Some(&base), &head);
+    assert_eq!(found.decision, Decision::Regressed, "{found:#?}");
+    assert_eq!(check::title(&found), "Regressed: 1 of 1 test");
+    assert_eq!(verdict(Some(&head), &base).decision, Decision::Inconclusive, "a gain is no loss");
+}
+
+#[test]
+fn other_images_of_equal_worth_are_inconclusive_not_passed() {
+    let (spec, prompts) = (quality("test_a", Some(0.5)), prompts(24));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let head =
+        run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("other {i} {s}"), score(i, s)));
+    let found = verdict(Some(&base), &head);
+    assert_eq!(found.decision, Decision::Inconclusive);
+    assert_eq!(check::conclusion(&found), Conclusion::Neutral);
+}
+
+#[test]
+fn a_missed_threshold_fails_even_where_nothing_changed() {
+    let (spec, prompts) = (quality("test_a", Some(0.95)), prompts(12));
+    let base = run(&spec, &prompts, TestOutcome::Failed, good);
+    assert_eq!(verdict(Some(&base), &base).decision, Decision::Failed);
+}
+
+#[test]
+fn one_ruined_image_fails_a_visual_regression() {
+    let (spec, prompts) = (visual("test_v"), prompts(24));
+    let base = run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("{i} {s}"), 1.0));
+    let head = run(&spec, &prompts, TestOutcome::Failed, |i, s| match (i, s) {
+        (5, 2) => ("ruined".into(), 0.2),
+        _ => (format!("{i} {s}"), 1.0),
+    });
+    let found = verdict(Some(&base), &head);
+    assert_eq!(found.decision, Decision::Failed);
+    assert_eq!(found.tests[0].changed.len(), 1);
+    let fine = run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("b {i} {s}"), 0.99));
+    assert_eq!(
+        verdict(Some(&base), &fine).decision,
+        Decision::Pass,
+        "its threshold is all it asks"
+    );
+}
+
+#[test]
+fn an_unfinished_or_unreadable_head_never_passes() {
+    let (spec, prompts) = (quality("test_a", Some(0.5)), prompts(12));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+
+    let mut dead = base.clone();
+    dead.status = None;
+    assert_eq!(verdict(Some(&base), &dead).decision, Decision::Error);
+
+    let mut unreadable = base.clone();
+    unreadable.collection_errors.push(CollectionError {
+        place: Place { file: "tests/test_b.py".into(), line: 3 },
+        message: "invalid syntax".into(),
+    });
+    let found = verdict(Some(&base), &unreadable);
+    assert_eq!(found.decision, Decision::Error);
+    assert_eq!(check::title(&found), "tests/test_b.py:3 could not be read");
+
+    let empty = Run { status: Some(RunStatus::Error), ..Run::default() };
+    assert_eq!(verdict(Some(&base), &empty).decision, Decision::Error);
+    assert_eq!(verdict(None, &Run::default()).decision, Decision::Error);
+
+    let mut failed_cell = base.clone();
+    let cell = failed_cell.tests[0].cells.values_mut().next().unwrap();
+    (cell.image, cell.failure) = (None, Some("out of memory".into()));
+    assert_eq!(verdict(Some(&base), &failed_cell).decision, Decision::Error);
+}
+
+#[test]
+fn a_test_that_lost_prompts_is_not_identical() {
+    let (spec, all) = (quality("test_a", Some(0.5)), prompts(12));
+    let base = run(&spec, &all, TestOutcome::Passed, good);
+    let head = run(&spec, &all[..11], TestOutcome::Passed, good);
+    assert_eq!(verdict(Some(&base), &head).decision, Decision::Inconclusive);
+}
+
+fn comment_of(comparison: Comparison) -> String {
+    let sha = |c: char| CommitSha::try_from(c.to_string().repeat(40)).unwrap();
+    let state =
+        SuiteState::Judged { comparison: Box::new(comparison), sandbox: Sandbox::Bubblewrap };
+    let suites = vec![SuiteSection { name: "shapes".into(), base: sha('b'), state }];
+    render(&CommentInput { head: sha('a'), suites }, &|sha| {
+        format!("https://ci.example/images/{}.png", &sha.as_str()[..8])
+    })
+}
+
+#[test]
+fn the_comment_of_a_regression() {
+    let (spec, prompts) = (quality("test_a", Some(0.1)), prompts(12));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let head = run(&spec, &prompts, TestOutcome::Passed, worse);
+    let found = verdict(Some(&base), &head);
+    insta::assert_snapshot!(comment_of(found.clone()));
+    insta::assert_json_snapshot!(check::output(&found, Sandbox::None, &|_| {
+        "https://ci.example/i.png".into()
+    }));
+}
+
+#[test]
+fn hostile_names_stay_inside_their_cells() {
+    let hostile =
+        "</code></details><script>alert(1)</script> | x | [a](javascript:x) @maintainer ``` \n# h";
+    let mut spec = quality(hostile, Some(0.1));
+    spec.place.file = hostile.into();
+    let prompts: Vec<String> = (0..12).map(|i| format!("{hostile} {i}")).collect();
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let head = run(&spec, &prompts, TestOutcome::Passed, worse);
+    let text = comment_of(verdict(Some(&base), &head));
+    for part in ["<script", "javascript:", "@maintainer", "```", "\n# h", "| x |"] {
+        assert!(!text.contains(part), "{part} in {text}");
+    }
+    assert_eq!(text.matches("</details>").count(), 1);
+}
+
+#[test]
+fn a_huge_suite_stays_within_githubs_limits() {
+    let prompts: Vec<String> =
+        (0..30).map(|i| format!("{} {i}", "|long prompt|".repeat(40))).collect();
+    let spec = quality("test_a", Some(0.1));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let head = run(&spec, &prompts, TestOutcome::Passed, worse);
+    let one = verdict(Some(&base), &head);
+    let mut many = one.clone();
+    many.tests = (0..3_000).map(|_| one.tests[0].clone()).collect();
+    let text = comment_of(many.clone());
+    assert!(text.len() <= MAX_COMMENT && text.starts_with(MARKER), "{}", text.len());
+    assert!(text.contains("more tests"));
+    let output = check::output(&many, Sandbox::Bubblewrap, &|_| "https://ci.example/i.png".into());
+    assert!(output.summary.len() <= MAX_CHECK_TEXT && output.text.unwrap().len() <= MAX_CHECK_TEXT);
+}
