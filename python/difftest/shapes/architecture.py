@@ -1,23 +1,24 @@
-"""The two networks of the embedded diffusion model, as diffusers and transformers build them (needs torch)."""
+"""The two networks of the embedded diffusion model, as diffusers and transformers build them (needs
+torch).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from difftest.shapes.diffusion import LATENT_CHANNELS, LATENT_SIZE
 from difftest.shapes.tokenizer import BOS_ID, EOS_ID, MAX_TOKENS, PAD_ID
 from difftest.shapes.world import VOCABULARY
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPTextModel
+    import torch
 
 TEXT_WIDTH = 64
 _CHANNELS = (48, 80)
 _HEAD_WIDTH = 16
 
 
-def build_text_encoder() -> CLIPTextModel:
+def build_text_encoder() -> torch.nn.Module:
     """A one-layer CLIP text model of width 64 with fresh weights."""
     import torch
     from transformers import CLIPTextConfig, CLIPTextModel
@@ -34,24 +35,26 @@ def build_text_encoder() -> CLIPTextModel:
         eos_token_id=EOS_ID,
         pad_token_id=PAD_ID,
     )
-    model = CLIPTextModel(config)
-    # CLIP's own 0.02 suits 49,408 words; with 28 it leaves every caption nearly the same for thousands of steps.
+    model: torch.nn.Module = CLIPTextModel(config)
+    # CLIP's own 0.02 suits 49,408 words; with 28 it leaves every caption nearly the same for
+    # thousands of steps.
     with torch.no_grad():
-        embeddings = getattr(model, "text_model", model).embeddings
+        embeddings: Any = getattr(model, "text_model", model).embeddings
         embeddings.token_embedding.weight.normal_(0, 0.5)
         embeddings.position_embedding.weight.normal_(0, 0.25)
     return model
 
 
-def build_unet() -> UNet2DConditionModel:
+def build_unet() -> torch.nn.Module:
     """The denoiser with fresh weights: a plain outer level, a cross-attending inner one.
 
-    ``addition_embed_type="text"`` adds the pooled caption to the time embedding; without it colour and place
-    hardly learn.
+    ``addition_embed_type="text"`` adds the pooled caption to the time embedding; without it colour
+    and place hardly learn.
     """
-    from diffusers import UNet2DConditionModel
+    import diffusers
 
-    return UNet2DConditionModel(
+    build: Any = diffusers.UNet2DConditionModel
+    unet: torch.nn.Module = build(
         sample_size=LATENT_SIZE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
@@ -67,3 +70,4 @@ def build_unet() -> UNet2DConditionModel:
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
     )
+    return unet

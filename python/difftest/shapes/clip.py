@@ -38,13 +38,16 @@ class ShapesClip:
     def score(
         self, prompts: Sequence[str], images: Sequence[npt.NDArray[np.uint8]]
     ) -> npt.NDArray[np.float64]:
-        """Cosine of each prompt with its image, clipped at 0: ``(N,)`` in 0..1 (CLIPScore, 2104.08718, unscaled)."""
+        """Cosine of each prompt with its image, clipped at 0: ``(N,)`` in 0..1 (CLIPScore,
+        2104.08718, unscaled).
+        """
         if len(prompts) != len(images):
             raise ValueError(f"{len(prompts)} prompts but {len(images)} images")
         distinct = list(dict.fromkeys(prompts))
         texts = self.embed_texts(distinct)[[distinct.index(prompt) for prompt in prompts]]
         cosines = (texts.astype(np.float64) * self.embed_images(images)).sum(1)
-        return np.clip(cosines, 0, 1)
+        scores: npt.NDArray[np.float64] = np.clip(cosines, 0, 1)
+        return scores
 
     def embed_texts(self, prompts: Sequence[str]) -> Embeddings:
         """Embeddings of length 1, ``(N, 64)``."""
@@ -53,7 +56,9 @@ class ShapesClip:
         return np.concatenate([np.empty((0, 64), np.float32), *parts])
 
     def embed_images(self, images: Sequence[npt.NDArray[np.uint8]]) -> Embeddings:
-        """Embeddings of length 1, ``(N, 64)``, of RGB images ``(H, W, 3)``; other sizes than 32 x 32 are resized."""
+        """Embeddings of length 1, ``(N, 64)``, of RGB images ``(H, W, 3)``; other sizes than 32 x
+        32 are resized.
+        """
         sized = [_to_world_size(np.asarray(image)) for image in images]
         pixels = np.asarray(sized, np.float32).reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
         scaled = (pixels / np.float32(255) - np.float32(CLIP_MEAN)) / np.float32(CLIP_STD)

@@ -54,7 +54,7 @@ def _write_tokenizer(folder: Path) -> None:
 
 
 def write_diffusers_folder(out: Path, weights: Path = WEIGHTS) -> Path:
-    """Write what ``StableDiffusionPipeline.from_pretrained(out, vae=None)`` loads; answers ``out``."""
+    """What ``StableDiffusionPipeline.from_pretrained(out, vae=None)`` loads; answers ``out``."""
     _widen(weights / UNET_FILE, out / UNET_FILE)
     _widen(weights / TEXT_ENCODER_FILE, out / TEXT_ENCODER_FILE)
     _write_tokenizer(out / "tokenizer")

@@ -1,8 +1,9 @@
-"""The diffusion process of the embedded model, in numpy: schedule, DDIM sampler, images to latents and back.
+"""The diffusion process of the embedded model, in numpy: schedule, DDIM sampler, images to latents
+and back.
 
-Latents are images with every 4 x 4 block of pixels folded into channels, ``(N, 48, 8, 8)`` in -1..1: lossless, so
-that no autoencoder is needed. Everything equals diffusers' ``DDIMScheduler`` with the settings of
-``SCHEDULER_CONFIG``.
+Latents are images with every 4 x 4 block of pixels folded into channels, ``(N, 48, 8, 8)`` in
+-1..1: lossless, so that no autoencoder is needed. Everything equals diffusers' ``DDIMScheduler``
+with the settings of ``SCHEDULER_CONFIG``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from difftest.shapes.world import IMAGE_SIZE
+from difftest.shapes.world import IMAGE_SIZE, Images
 
 TRAIN_TIMESTEPS = 1000
 FOLD = 4
@@ -34,18 +35,22 @@ SCHEDULER_CONFIG: dict[str, object] = {
     "prediction_type": "sample",
     "clip_sample": False,
     "set_alpha_to_one": True,
-    "steps_offset": 0,
+    # Without effect under "trailing" spacing; any other value makes StableDiffusionPipeline warn.
+    "steps_offset": 1,
     "timestep_spacing": "trailing",
 }
 
 Latents = npt.NDArray[np.float32]
-#: ``(latents (N, 48, 8, 8), timesteps int64 (N,), text embeddings (N, 16, 64))`` to the prediction, shaped as latents.
+#: ``(latents (N, 48, 8, 8), timesteps int64 (N,), text embeddings (N, 16, 64))`` to the prediction,
+#: shaped as latents.
 Denoiser = Callable[[Latents, npt.NDArray[np.int64], Latents], Latents]
 
 
 @functools.cache
 def alphas_cumprod() -> npt.NDArray[np.float64]:
-    """Signal power left at each of the 1000 timesteps, (1, 0): squared cosine of Nichol & Dhariwal (2102.09672)."""
+    """Signal power left at each of the 1000 timesteps, (1, 0): squared cosine of Nichol & Dhariwal
+    (2102.09672).
+    """
 
     def signal(time: float) -> float:
         return math.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
@@ -56,7 +61,7 @@ def alphas_cumprod() -> npt.NDArray[np.float64]:
 
 
 def timesteps(steps: int) -> list[int]:
-    """Timesteps the sampler visits, noisiest first ("trailing" spacing of Lin et al., 2305.08891)."""
+    """Timesteps visited, noisiest first ("trailing" spacing of Lin et al., 2305.08891)."""
     if not 1 <= steps <= TRAIN_TIMESTEPS:
         raise ValueError(f"steps is {steps}; it must lie between 1 and {TRAIN_TIMESTEPS}")
     return [round(TRAIN_TIMESTEPS - i * TRAIN_TIMESTEPS / steps) - 1 for i in range(steps)]
@@ -72,9 +77,11 @@ def ddim(
     guidance_scale: float,
     prediction_type: PredictionType = "sample",
 ) -> Latents:
-    """Deterministic DDIM (2010.02502) with classifier-free guidance (2207.12598); 1 or less turns guidance off.
+    """Deterministic DDIM (2010.02502) with classifier-free guidance (2207.12598); 1 or less turns
+    guidance off.
 
-    ``noise`` is ``(N, 48, 8, 8)``, ``text`` and ``negative`` ``(N, 16, 64)``; answers clean latents, not clipped.
+    ``noise`` is ``(N, 48, 8, 8)``, ``text`` and ``negative`` ``(N, 16, 64)``; answers clean
+    latents, not clipped.
     """
     guided = guidance_scale > 1
     context = np.concatenate([negative, text]) if guided else text
@@ -97,8 +104,10 @@ def ddim(
     return x
 
 
-def fold(images: npt.NDArray[np.uint8]) -> Latents:
-    """``uint8 (N, 32, 32, 3)`` to latents; channel order of ``torch.nn.functional.pixel_unshuffle``."""
+def fold(images: Images) -> Latents:
+    """``uint8 (N, 32, 32, 3)`` to latents; channel order of
+    ``torch.nn.functional.pixel_unshuffle``.
+    """
     n, s = len(images), LATENT_SIZE
     scaled = images.astype(np.float32) / np.float32(127.5) - np.float32(1)
     blocks = scaled.reshape(n, s, FOLD, s, FOLD, 3).transpose(0, 5, 2, 4, 1, 3)
@@ -106,8 +115,11 @@ def fold(images: npt.NDArray[np.uint8]) -> Latents:
 
 
 def unfold(latents: Latents) -> npt.NDArray[np.float32]:
-    """Latents to pixels, ``float32 (N, 32, 32, 3)`` clipped to 0..255 and not yet rounded; NaN becomes mid-grey."""
+    """Latents to pixels, ``float32 (N, 32, 32, 3)`` clipped to 0..255 and not yet rounded; NaN
+    becomes mid-grey.
+    """
     n, s = len(latents), LATENT_SIZE
     blocks = latents.reshape(n, 3, FOLD, FOLD, s, s).transpose(0, 4, 2, 5, 3, 1)
     pixels = np.nan_to_num(blocks.reshape(n, IMAGE_SIZE, IMAGE_SIZE, 3))
-    return (np.clip(pixels, -1, 1) + np.float32(1)) * np.float32(127.5)
+    scaled: Latents = (np.clip(pixels, -1, 1) + np.float32(1)) * np.float32(127.5)
+    return scaled

@@ -1,7 +1,7 @@
 """Trained networks to the files this package ships.
 
-``weights/`` holds, for each network, its ``config.json``, its float16 safetensors file, and the ONNX graph that reads
-the very same file.
+``weights/`` holds, for each network, its ``config.json``, its float16 safetensors file, and the
+ONNX graph that reads the very same file.
 """
 
 from __future__ import annotations
@@ -46,11 +46,18 @@ def _ship(trained: Path, weights: Path, file: str) -> None:
 
 
 def export_diffusion(trained: Path, weights: Path = WEIGHTS) -> None:
-    """Ship the networks ``train`` left in ``trained`` (needs torch, diffusers, transformers and onnx)."""
+    """Ship the networks ``train`` left in ``trained`` (needs torch, diffusers, transformers and
+    onnx).
+    """
     import torch
 
     from difftest.shapes.onnx_graph import export_graph
-    from difftest.shapes.torch_modules import NoisePredictor, TextEncoder, load_text_encoder, load_unet
+    from difftest.shapes.torch_modules import (
+        NoisePredictor,
+        TextEncoder,
+        load_text_encoder,
+        load_unet,
+    )
 
     for file in (UNET_FILE, TEXT_ENCODER_FILE):
         _ship(trained, weights, file)
@@ -81,7 +88,7 @@ def export_diffusion(trained: Path, weights: Path = WEIGHTS) -> None:
 
 
 def export_clip(trained: Path, weights: Path = WEIGHTS) -> None:
-    """Ship the CLIP that ``train_clip`` left in ``trained`` (needs torch, transformers and onnx)."""
+    """Ship the CLIP ``train_clip`` left in ``trained`` (needs torch, transformers and onnx)."""
     import torch
 
     from difftest.shapes.onnx_graph import export_graph

@@ -27,10 +27,11 @@ def export_graph(
     weights: Path,
     names: Mapping[str, str],
 ) -> None:
-    """Write ``module`` as ``path``, batch dimension free, weights read from the float16 file ``weights`` beside it.
+    """Write ``module`` as ``path``, batch dimension free, weights read from the float16 file
+    ``weights`` beside it.
 
-    ``names`` maps the module's parameter names to those in ``weights``; each is cast to float32 once, when the session
-    loads.
+    ``names`` maps the module's parameter names to those in ``weights``; each is cast to float32
+    once, when the session loads.
     """
     import torch
 
@@ -85,9 +86,7 @@ def _point_at_weights(model: onnx.ModelProto, weights: Path, names: Mapping[str,
         ):
             half.external_data.add(key=key, value=value)
         single = f"{stored}.float32"
-        casts.append(
-            onnx.helper.make_node("Cast", [stored], [single], to=onnx.TensorProto.FLOAT)
-        )
+        casts.append(onnx.helper.make_node("Cast", [stored], [single], to=onnx.TensorProto.FLOAT))
         kept.append(half)
         _rename(model.graph, tensor.name, single)
     del model.graph.initializer[:]
@@ -108,7 +107,9 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def _forget_origin(model: onnx.ModelProto) -> None:
-    """Drop what torch notes about the machine that exported: paths of source files, stack traces, docs."""
+    """Drop what torch notes about the machine that exported: paths of source files, stack traces,
+    docs.
+    """
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.graph.value_info[:]

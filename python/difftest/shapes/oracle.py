@@ -1,7 +1,8 @@
-"""Reads an image back into facts, without any model: its verdict is the ground truth of the world of shapes.
+"""Reads an image back into facts, without any model: its verdict is the ground truth of the world
+of shapes.
 
-The background is the median of the border, the object is what differs from it; its silhouette is compared with
-rendered templates of every shape, place and size, its colour with the palette.
+The background is the median of the border, the object is what differs from it; its silhouette is
+compared with rendered templates of every shape, place and size, its colour with the palette.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ MIN_IOU = 0.8
 #: Largest accepted distance from a palette colour, Euclidean in RGB 0..255.
 MAX_BACKGROUND_DISTANCE = 30.0
 MAX_COLOR_DISTANCE = 45.0
-#: Offsets of the templates from the nominal centre and radius, pixels: somewhat wider than the world's jitter.
+#: Offsets of the templates from the nominal centre and radius, pixels: somewhat wider than the
+#: world's jitter.
 _CENTER_OFFSETS = (-1.2, -0.6, 0.0, 0.6, 1.2)
 _RADIUS_OFFSETS = (-0.4, 0.0, 0.4)
-#: An object is at least this many pixels: their median distance from the background is its contrast.
+#: An object is at least this many pixels: their median distance from the background is its
+#: contrast.
 _CONTRAST_PIXELS = 20
 _MIN_CONTRAST = 40.0
 
@@ -57,7 +60,9 @@ def _templates() -> tuple[_Floats, npt.NDArray[np.int64]]:
     return (masks > 0.5).astype(np.float32).reshape(len(shapes), -1), np.array(labels)
 
 
-def _nearest(values: _Floats, palette: Mapping[str, Sequence[int]]) -> tuple[npt.NDArray[np.int64], _Floats]:
+def _nearest(
+    values: _Floats, palette: Mapping[str, Sequence[int]]
+) -> tuple[npt.NDArray[np.int64], _Floats]:
     distances = np.linalg.norm(values[:, None] - np.array([*palette.values()], np.float32), axis=2)
     return distances.argmin(1), distances.min(1)
 
@@ -65,8 +70,9 @@ def _nearest(values: _Floats, palette: Mapping[str, Sequence[int]]) -> tuple[npt
 def judge(scenes: Sequence[Scene], images: npt.ArrayLike) -> Verdicts:
     """Whether each image shows each fact of its scene.
 
-    ``images``: ``(N, 32, 32, 3)``, RGB 0..255. Answers ``bool (N,)`` for ``silhouette`` (is it any known figure at
-    all), for each attribute of ``Scene``, and for ``all`` (the strict verdict: every other one holds).
+    ``images``: ``(N, 32, 32, 3)``, RGB 0..255. Answers ``bool (N,)`` for ``silhouette`` (is it any
+    known figure at all), for each attribute of ``Scene``, and for ``all`` (the strict verdict:
+    every other one holds).
     """
     pixels = np.asarray(images, np.float32)
     if pixels.shape != (len(scenes), IMAGE_SIZE, IMAGE_SIZE, 3):

@@ -31,9 +31,13 @@ _EMPTY_PROMPT = ""
 
 
 def noise(seeds: Sequence[int]) -> Latents:
-    """Starting latents ``(N, 48, 8, 8)``; each depends on its own seed alone, whatever else is in the batch."""
+    """Starting latents ``(N, 48, 8, 8)``; each depends on its own seed alone, whatever else is in
+    the batch.
+    """
     drawn = [
-        np.random.Generator(np.random.PCG64(seed)).standard_normal(diffusion.LATENT_SHAPE, np.float32)
+        np.random.Generator(np.random.PCG64(seed)).standard_normal(
+            diffusion.LATENT_SHAPE, np.float32
+        )
         for seed in seeds
     ]
     return np.stack(drawn) if drawn else np.empty((0, *diffusion.LATENT_SHAPE), np.float32)
@@ -42,8 +46,8 @@ def noise(seeds: Sequence[int]) -> Latents:
 class ShapesPipeline:
     """Prompts and seeds to ``uint8 (32, 32, 3)`` RGB images.
 
-    Equal prompt, seed, options, library versions, ``threads`` and batches give equal bytes. Another batch
-    composition or thread count moves floats by about 1e-5 and may flip a byte by one.
+    Equal prompt, seed, options, library versions, ``threads`` and batches give equal bytes. Another
+    batch composition or thread count moves floats by about 1e-5 and may flip a byte by one.
     """
 
     width = height = IMAGE_SIZE
@@ -60,13 +64,17 @@ class ShapesPipeline:
         *,
         tokenizer_file: str | Path = TOKENIZER_FILE,
     ) -> None:
-        """``guidance_scale`` of 1 or less runs without guidance (and ignores negative prompts), as in diffusers."""
+        """``guidance_scale`` of 1 or less runs without guidance (and ignores negative prompts), as
+        in diffusers.
+        """
         diffusion.timesteps(steps)
         if prediction_type not in PREDICTION_TYPES:
             known = ", ".join(PREDICTION_TYPES)
             raise ValueError(f"prediction_type is {prediction_type!r}; it must be one of {known}")
         if batch_size < 1 or threads < 1:
-            raise ValueError(f"batch_size ({batch_size}) and threads ({threads}) must be at least 1")
+            raise ValueError(
+                f"batch_size ({batch_size}) and threads ({threads}) must be at least 1"
+            )
         self.steps, self.guidance_scale = steps, float(guidance_scale)
         self.prediction_type: PredictionType = prediction_type
         self.threads, self.batch_size, self.provider = threads, batch_size, provider
@@ -83,7 +91,9 @@ class ShapesPipeline:
         seeds: Sequence[int],
         negative_prompts: Sequence[str | None] | None = None,
     ) -> list[Image]:
-        """One image per (prompt, seed) pair. A negative prompt takes the place of the empty one in guidance."""
+        """One image per (prompt, seed) pair. A negative prompt takes the place of the empty one in
+        guidance.
+        """
         pixels = self.generate_pixels(prompts, seeds, negative_prompts)
         return list(np.rint(pixels).astype(np.uint8))
 
@@ -153,7 +163,9 @@ class ShapesPipeline:
 def check_request(
     prompts: Sequence[str], seeds: Sequence[int], negatives: Sequence[str | None] | None
 ) -> list[str]:
-    """The negative prompts with every ``None`` as the empty prompt; ``ValueError`` where lengths differ."""
+    """The negative prompts with every ``None`` as the empty prompt; ``ValueError`` where lengths
+    differ.
+    """
     if isinstance(prompts, str):
         raise TypeError("prompts is one string; pass a list of prompts")
     if len(seeds) != len(prompts):

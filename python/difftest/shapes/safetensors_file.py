@@ -1,8 +1,9 @@
 """Safetensors with numpy alone: read, write, and say where each tensor lies.
 
-The ONNX graphs of this package hold no weights: their initialisers point into the safetensors files that diffusers
-and transformers read, so both back ends run from the same bytes. Format: a little-endian ``u64`` header length, a JSON
-header, then the tensors (https://github.com/huggingface/safetensors#format).
+The ONNX graphs of this package hold no weights: their initialisers point into the safetensors files
+that diffusers and transformers read, so both back ends run from the same bytes. Format: a
+little-endian ``u64`` header length, a JSON header, then the tensors
+(https://github.com/huggingface/safetensors#format).
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_DTYPES = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "I64": np.dtype("<i8"),
+}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 #: Bytes the first tensor is aligned to in files this module writes.
 _ALIGNMENT = 16

@@ -32,7 +32,7 @@ class Graph:
         available = onnxruntime.get_available_providers()
         if self._provider not in available:
             raise ValueError(
-                f"onnxruntime has no provider {self._provider!r} here; it has {', '.join(available)}"
+                f"onnxruntime has no provider {self._provider!r}; it has {', '.join(available)}"
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads

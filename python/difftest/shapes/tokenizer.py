@@ -1,4 +1,6 @@
-"""Words to ids. The vocabulary is closed: a word outside it becomes ``<unk>``, and a warning names it."""
+"""Words to ids. The vocabulary is closed: a word outside it becomes ``<unk>``, and a warning names
+it.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ class Words:
         return Tokenizer.from_file(str(self.file))
 
     def tokenize(self, prompts: Sequence[str]) -> TokenIds:
-        """Ids of the prompts, ``int64 (N, 16)``, padded; warns about unknown words and cut prompts."""
+        """Ids, ``int64 (N, 16)``, padded; warns about unknown words and cut prompts."""
         encodings = self._tokenizer.encode_batch(list(prompts))
         unknown = self._tokenizer.token_to_id("<unk>")
         for prompt, encoding in zip(prompts, encodings, strict=True):

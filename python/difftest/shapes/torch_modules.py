@@ -1,35 +1,41 @@
-"""The networks as plain torch modules with one output tensor, and how they load from a folder (needs torch)."""
+"""The networks as plain torch modules with one output tensor, and how they load from a folder
+(needs torch).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-    from transformers import CLIPModel, CLIPTextModel
 
+def load_unet(folder: Path) -> torch.nn.Module:
+    """The denoiser of a diffusers folder, in float32."""
+    import diffusers
 
-def load_unet(folder: Path) -> UNet2DConditionModel:
-    from diffusers import UNet2DConditionModel
-
-    loaded = UNet2DConditionModel.from_pretrained(folder, subfolder="unet", use_safetensors=True)
+    # Its loaders are untyped, as transformers' below: Any keeps the checker out of them.
+    loader: Any = diffusers.UNet2DConditionModel
+    loaded: torch.nn.Module = loader.from_pretrained(folder, subfolder="unet")
     return loaded.float().eval()
 
 
-def load_text_encoder(folder: Path) -> CLIPTextModel:
-    from transformers import CLIPTextModel
+def load_text_encoder(folder: Path) -> torch.nn.Module:
+    """The text encoder of a diffusers folder, in float32."""
+    import transformers
 
-    loaded = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32)
-    return loaded.eval()
+    loader: Any = transformers.CLIPTextModel
+    loaded: torch.nn.Module = loader.from_pretrained(folder, subfolder="text_encoder")
+    return loaded.float().eval()
 
 
-def load_clip(folder: Path) -> CLIPModel:
-    from transformers import CLIPModel
+def load_clip(folder: Path) -> torch.nn.Module:
+    """The CLIP of a transformers folder, in float32."""
+    import transformers
 
-    return CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
+    loader: Any = transformers.CLIPModel
+    loaded: torch.nn.Module = loader.from_pretrained(folder)
+    return loaded.float().eval()
 
 
 class _Wrapped(torch.nn.Module):
@@ -52,7 +58,9 @@ class NoisePredictor(_Wrapped):
     def forward(
         self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor
     ) -> torch.Tensor:
-        out: torch.Tensor = self.model(sample, timestep, encoder_hidden_states, return_dict=False)[0]
+        out: torch.Tensor = self.model(sample, timestep, encoder_hidden_states, return_dict=False)[
+            0
+        ]
         return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,8 +38,8 @@ class DiffusionTask:
         from difftest.shapes.architecture import build_text_encoder, build_unet
 
         self.recipe = recipe
-        self.text_encoder = build_text_encoder()
-        self.unet = build_unet().to(memory_format=torch.channels_last)
+        self.text_encoder: Any = build_text_encoder()
+        self.unet: Any = build_unet().to(memory_format=torch.channels_last)
         self.modules: dict[str, torch.nn.Module] = {
             "unet": self.unet,
             "text_encoder": self.text_encoder,
@@ -66,7 +66,8 @@ class DiffusionTask:
         noisy = (signal * clean + sigma * noise).contiguous(memory_format=torch.channels_last)
         predicted = self.unet(noisy, t, self.text_encoder(ids).last_hidden_state).sample
         weight = (alpha / (1 - alpha)).clamp(1, self.recipe.max_snr)
-        return (((predicted - clean) ** 2).mean((1, 2, 3)) * weight).mean()
+        error: torch.Tensor = ((predicted - clean) ** 2).mean((1, 2, 3))
+        return (error * weight).mean()
 
     def save(self, out: Path) -> None:
         self.unet.save_pretrained(out / "unet")

@@ -30,7 +30,8 @@ class ClipRecipe(training.Recipe):
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     ema: float = 0.995
-    #: Largest standard deviation of the noise laid over an image, 0..255: generated images are never quite clean.
+    #: Largest standard deviation of the noise laid over an image, 0..255: generated images are
+    #: never quite clean.
     max_noise: float = 20.0
 
 
@@ -73,11 +74,15 @@ def build_clip() -> CLIPModel:
 def weathered(
     images: Images, rng: np.random.Generator, max_noise: float
 ) -> npt.NDArray[np.float32]:
-    """The images as a generator might make them, -1..1 ``(N, 3, 32, 32)``: blurred or noisy to a random degree."""
+    """The images as a generator might make them, -1..1 ``(N, 3, 32, 32)``: blurred or noisy to a
+    random degree.
+    """
     n = len(images)
     pixels = images.astype(np.float32)
     padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    windows = [padded[:, y : y + IMAGE_SIZE, x : x + IMAGE_SIZE] for y in range(3) for x in range(3)]
+    windows = [
+        padded[:, y : y + IMAGE_SIZE, x : x + IMAGE_SIZE] for y in range(3) for x in range(3)
+    ]
     blur = rng.uniform(0, 0.7, (n, 1, 1, 1)).astype(np.float32)
     pixels = pixels + blur * (sum(windows) / np.float32(9) - pixels)
     strength = rng.uniform(0, max_noise, (n, 1, 1, 1)).astype(np.float32)
@@ -87,7 +92,7 @@ def weathered(
 
 
 class ClipTask:
-    """Contrast each image with the captions of all training scenes, which hold its nearest misses."""
+    """Contrast each image with the captions of all training scenes: its nearest misses are there."""
 
     def __init__(self, recipe: ClipRecipe) -> None:
         import torch
@@ -98,7 +103,9 @@ class ClipTask:
         self.caption_ids = torch.tensor(tokenize([caption(scene) for scene in TRAIN]))
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
-        """Mean of image-to-text entropy over every training caption and text-to-image entropy within the shard."""
+        """Mean of image-to-text entropy over every training caption and text-to-image entropy
+        within the shard.
+        """
         import torch
         from torch.nn.functional import cross_entropy
 

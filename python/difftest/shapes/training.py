@@ -1,8 +1,8 @@
 """The training loop both models share: seeded, resumable, data-parallel (needs torch).
 
-Every step's data is a function of (seed, step, shard) alone, there are always two shards a step, and gradients are
-summed in shard order: so an interrupted run resumed from its checkpoint, and a run in one process or in two, all end
-in the same weights, bit by bit.
+Every step's data is a function of (seed, step, shard) alone, there are always two shards a step,
+and gradients are summed in shard order: so an interrupted run resumed from its checkpoint, and a
+run in one process or in two, all end in the same weights, bit by bit.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Task(Protocol):
 
 
 class Trainer:
-    """Weights, optimiser and moving average; rank ``r`` of ``world`` works on the shards r, r + world, …"""
+    """Weights, optimiser and moving average; rank ``r`` of ``world`` works on the shards r, r +
+    world, …
+    """
 
     def __init__(
         self, recipe: Recipe, build: Callable[[], Task], rank: int = 0, world: int = 1
@@ -99,7 +101,7 @@ class Trainer:
         if self.world > 1:
             torch.distributed.all_reduce(total)
         total /= SHARDS
-        for parameter, part in zip(self.parameters, total.split(sizes), strict=True):
+        for parameter, part in zip(self.parameters, torch.split(total, sizes), strict=True):
             parameter.grad = torch.empty_like(parameter)
             parameter.grad.copy_(part.view(parameter.shape))
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -109,7 +111,7 @@ class Trainer:
         self.step += 1
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
+            torch._foreach_lerp_(self.average, list[torch.Tensor](self.parameters), 1 - decay)
         return sum(losses) / len(losses)
 
     def state(self) -> dict[str, Any]:
@@ -199,7 +201,7 @@ def run(
 
     ``build`` must be picklable: with two processes it is called in both.
     """
-    import torch.multiprocessing
+    from torch.multiprocessing.spawn import spawn
 
     if processes not in (1, SHARDS):
         raise ValueError(f"processes is {processes}; a step has {SHARDS} shards, so 1 or {SHARDS}")
@@ -209,4 +211,4 @@ def run(
         if processes == 1:
             _work(0, plan, "")
         else:
-            torch.multiprocessing.spawn(_work, (plan, f"{scratch}/meeting"), nprocs=processes)
+            spawn(_work, (plan, f"{scratch}/meeting"), nprocs=processes)

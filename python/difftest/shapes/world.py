@@ -1,7 +1,9 @@
-"""The world of shapes: what can be said, what it looks like, and which of it no model is trained on.
+"""The world of shapes: what can be said, what it looks like, and which of it no model is trained
+on.
 
-One object of a colour, a shape, a size and a place on a plain background: 6 x 4 x 2 x 5 x 3 = 720 scenes, each with
-exactly one caption. Images are ``uint8 (N, 32, 32, 3)``, RGB, drawn with one pixel of anti-aliasing.
+One object of a colour, a shape, a size and a place on a plain background: 6 x 4 x 2 x 5 x 3 = 720
+scenes, each with exactly one caption. Images are ``uint8 (N, 32, 32, 3)``, RGB, drawn with one
+pixel of anti-aliasing.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ VOCABULARY: tuple[str, ...] = (
     "<eos>",
 )
 
-#: How far the training images stray from the nominal centre and radius, in pixels, uniform on both sides.
+#: How far the training images stray from the nominal centre and radius, in pixels, uniform on both
+#: sides.
 CENTER_JITTER = 0.75
 RADIUS_JITTER = 0.3
 
@@ -104,7 +107,9 @@ _CAPTION = re.compile(
 
 
 def parse_caption(text: str) -> Scene:
-    """The inverse of ``caption``. Raises ``ValueError`` for any text that is not a caption of this world."""
+    """The inverse of ``caption``. Raises ``ValueError`` for any text that is not a caption of this
+    world.
+    """
     found = _CAPTION.fullmatch(text)
     if found is None:
         example = caption(SCENES[0])
@@ -115,7 +120,8 @@ def parse_caption(text: str) -> Scene:
 def shape_masks(
     shapes: Sequence[str], centers: npt.NDArray[np.float32], radii: npt.NDArray[np.float32]
 ) -> Masks:
-    """Coverage 0..1 of each object, ``(N, 32, 32)``; ``centers`` is ``(N, 2)`` as (x, y), ``radii`` ``(N,)``, pixels.
+    """Coverage 0..1 of each object, ``(N, 32, 32)``; ``centers`` is ``(N, 2)`` as (x, y), ``radii``
+    ``(N,)``, pixels.
 
     Each shape is a signed distance (inside positive), clipped to a one-pixel ramp at the edge.
     """
@@ -127,24 +133,30 @@ def shape_masks(
         dx = axis[None, None, :] - centers[chosen, 0][:, None, None]
         dy = axis[None, :, None] - centers[chosen, 1][:, None, None]
         masks[chosen] = _inside(shape, dx, dy, radii[chosen][:, None, None])
-    return np.clip(masks + np.float32(0.5), 0, 1)
+    coverage: Masks = np.clip(masks + np.float32(0.5), 0, 1)
+    return coverage
 
 
 def _inside(shape: str, dx: Masks, dy: Masks, r: Masks) -> Masks:
     ax, ay = np.abs(dx), np.abs(dy)
+    inside: Masks
     if shape == "circle":
-        return r - np.sqrt(dx * dx + dy * dy)
-    if shape == "square":
-        return r * np.float32(0.92) - np.maximum(ax, ay)
-    if shape == "triangle":
+        inside = r - np.sqrt(dx * dx + dy * dy)
+    elif shape == "square":
+        inside = r * np.float32(0.92) - np.maximum(ax, ay)
+    elif shape == "triangle":
         slope = (r * np.float32(0.95) + dy) * np.float32(0.447) - ax * np.float32(0.894)
-        return np.minimum(r * np.float32(0.85) - dy, slope + r * np.float32(0.06))
-    arm = r * np.float32(0.4)
-    return np.maximum(np.minimum(arm - ax, r - ay), np.minimum(arm - ay, r - ax))
+        inside = np.minimum(r * np.float32(0.85) - dy, slope + r * np.float32(0.06))
+    else:
+        arm = r * np.float32(0.4)
+        inside = np.maximum(np.minimum(arm - ax, r - ay), np.minimum(arm - ay, r - ax))
+    return inside
 
 
 def render(scenes: Sequence[Scene], rng: np.random.Generator | None = None) -> Images:
-    """Draw the scenes, ``uint8 (N, 32, 32, 3)``; with ``rng``, centre and radius stray by the jitter of this world."""
+    """Draw the scenes, ``uint8 (N, 32, 32, 3)``; with ``rng``, centre and radius stray by the
+    jitter of this world.
+    """
     centers = np.array([PLACES[scene.place] for scene in scenes], np.float32).reshape(-1, 2)
     radii = np.array([SIZES[scene.size] for scene in scenes], np.float32)
     if rng is not None:
@@ -164,7 +176,8 @@ def changed(scene: Scene, attribute: str, value: str) -> Scene:
     return Scene(**{**values, attribute: value})
 
 
-#: Colour-shape pairs that no training image shows: every colour and every shape is seen, these never together.
+#: Colour-shape pairs that no training image shows: every colour and every shape is seen, these
+#: never together.
 UNSEEN_PAIRS: frozenset[tuple[str, str]] = frozenset(
     {
         ("red", "triangle"),
@@ -175,11 +188,15 @@ UNSEEN_PAIRS: frozenset[tuple[str, str]] = frozenset(
         ("orange", "triangle"),
     }
 )
-SCENES: tuple[Scene, ...] = tuple(Scene(*words) for words in itertools.product(*ATTRIBUTES.values()))
+SCENES: tuple[Scene, ...] = tuple(
+    Scene(*words) for words in itertools.product(*ATTRIBUTES.values())
+)
 
 
 def _split() -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
-    """64 scenes drawn once from those whose pair is seen; numpy's legacy ``RandomState`` stream never changes."""
+    """64 scenes drawn once from those whose pair is seen; numpy's legacy ``RandomState`` stream
+    never changes.
+    """
     familiar = [scene for scene in SCENES if (scene.color, scene.shape) not in UNSEEN_PAIRS]
     order = np.random.RandomState(1234).permutation(len(familiar))
     held = {familiar[index] for index in order[:64]}
