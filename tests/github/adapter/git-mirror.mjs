@@ -1,12 +1,13 @@
 // Keeps the bare repositories and emulate's git data equal, whichever side was written: a control push or a real
 // `git push` is read into the store, a ref or file written through the REST API is written out as loose objects.
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { deflateSync } from "node:zlib";
 import { commitContent, objectSha, parseBatch, parseCommit, parseTree, treeContent } from "./git-objects.mjs";
 
 export class GitMirror {
   #mirrored = new Map(); // full name -> Map(ref -> sha) as last made equal
+  #inGit = new Set(); // "repo id:sha" of every object known to lie in the bare repository
 
   constructor(world, repositories) {
     this.gh = world.gh;
@@ -35,6 +36,7 @@ export class GitMirror {
 
   #insert(repo, { sha, type, content }, sizes) {
     const row = { repo_id: repo.id, sha, node_id: `${type}_${sha}` };
+    this.#inGit.add(`${repo.id}:${sha}`);
     if (type === "blob") {
       const text = content.toString("utf8");
       const isText = !text.includes("\0") && Buffer.from(text, "utf8").equals(content);
@@ -76,11 +78,11 @@ export class GitMirror {
   }
 
   /**
-   * Writes refs that changed in the store (through the REST API) into the bare repository. Synchronous on purpose: the
-   * webhook emulate has just queued must not reach the App before its commit can be fetched.
+   * Writes refs that changed in the store (through the REST API) into the bare repository. Synchronous on purpose, but
+   * for deletions: the webhook emulate has just queued must not reach the App before its commit can be fetched.
    */
   exportRefs(repo) {
-    if (!this.repositories.exists(repo.full_name)) return;
+    if (!this.repositories.exists(repo.full_name)) return Promise.resolve();
     const mirrored = this.#mirrored.get(repo.full_name) ?? new Map();
     const current = this.storeRefs(repo);
     for (const [ref, sha] of current) {
@@ -89,27 +91,26 @@ export class GitMirror {
       this.#writeLoose(repo, ref, Buffer.from(`${sha}\n`));
       this.#remember(repo, ref, sha);
     }
-    for (const ref of [...mirrored.keys()].filter((candidate) => !current.has(candidate))) {
-      this.#remember(repo, ref, null);
-      this.repositories.setRef(repo.full_name, ref, null).catch(() => {});
-    }
+    const gone = [...mirrored.keys()].filter((ref) => !current.has(ref));
+    for (const ref of gone) this.#remember(repo, ref, null);
+    return Promise.all(gone.map((ref) => this.repositories.setRef(repo.full_name, ref, null)));
   }
 
   #exportCommit(repo, sha) {
     const commit = this.#row("commits", repo, sha);
-    if (!commit || !this.#writeObject(repo, "commit", sha, commitContent(commit))) return;
+    if (!commit || !this.#writeObject(repo, "commit", sha, () => commitContent(commit))) return;
     this.#exportTree(repo, commit.tree_sha);
     for (const parent of commit.parent_shas) this.#exportCommit(repo, parent);
   }
 
   #exportTree(repo, sha) {
     const tree = this.#row("trees", repo, sha);
-    if (!tree || !this.#writeObject(repo, "tree", sha, treeContent(tree.tree))) return;
+    if (!tree || !this.#writeObject(repo, "tree", sha, () => treeContent(tree.tree))) return;
     for (const entry of tree.tree) {
       if (entry.type === "tree") this.#exportTree(repo, entry.sha);
       if (entry.type !== "blob") continue;
       const blob = this.#row("blobs", repo, entry.sha);
-      if (blob) this.#writeObject(repo, "blob", entry.sha, Buffer.from(blob.content, blob.encoding));
+      if (blob) this.#writeObject(repo, "blob", entry.sha, () => Buffer.from(blob.content, blob.encoding));
     }
   }
 
@@ -118,12 +119,14 @@ export class GitMirror {
   }
 
   /** @returns whether the object was new, so that what it points to has to be written too */
-  #writeObject(repo, type, sha, content) {
+  #writeObject(repo, type, sha, build) {
+    const key = `${repo.id}:${sha}`;
+    if (this.#inGit.has(key)) return false;
+    const content = build();
     if (objectSha(type, content) !== sha) throw new Error(`stand-in: ${type} ${sha} is not what git would make of it`);
-    const name = `objects/${sha.slice(0, 2)}/${sha.slice(2)}`;
-    if (existsSync(join(this.repositories.path(repo.full_name), name))) return false;
     const header = Buffer.from(`${type} ${content.length}\0`);
-    this.#writeLoose(repo, name, deflateSync(Buffer.concat([header, content])));
+    this.#writeLoose(repo, `objects/${sha.slice(0, 2)}/${sha.slice(2)}`, deflateSync(Buffer.concat([header, content])));
+    this.#inGit.add(key);
     return true;
   }
 

@@ -107,7 +107,7 @@ export class GitRepositories {
     const parents = change.parents.flatMap((sha) => ["-p", sha]);
     return this.text(fullName, ["commit-tree", change.tree, ...parents, "-F", "-"], {
       env: identity(change),
-      input: change.message,
+      input: `${change.message.trimEnd()}\n`,
     });
   }
 

@@ -103,7 +103,7 @@ async function answerApi(rooms, { request, method, path, url, body, json, caller
   const written = /^\/repos\/([^/]+\/[^/]+)\//.exec(path);
   if (method !== "GET" && answer.ok && written) {
     const repo = world.gh.repos.findOneBy("full_name", written[1]);
-    if (repo) mirror.exportRefs(repo);
+    if (repo) await mirror.exportRefs(repo);
   }
   return answer;
 }

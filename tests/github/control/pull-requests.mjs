@@ -59,7 +59,7 @@ export function pullRequestControls({ world, events, pullRequests, pushes, deliv
     const repo = world.repository(body.repo);
     const run = gh.checkRuns.get(Number(params.id));
     if (!run || run.repo_id !== repo.id) throw new ControlError(404, `no check run ${params.id} in ${body.repo}`);
-    if (body.identifier && !run.actions?.some((action) => action.id === body.identifier)) {
+    if (body.identifier && !run.actions?.some((action) => action.identifier === body.identifier)) {
       throw new ControlError(422, `check run ${run.id} shows no button '${body.identifier}'`);
     }
     const action = body.identifier ? "requested_action" : "rerequested";
