@@ -38,7 +38,7 @@ def load_clip(folder: Path) -> torch.nn.Module:
     return loaded.float().eval()
 
 
-class _Wrapped(torch.nn.Module):
+class _Wrapped(torch.nn.Module):  # type: ignore[misc]  # torch is Any to the checker
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model

@@ -92,7 +92,7 @@ def weathered(
 
 
 class ClipTask:
-    """Contrast each image with the captions of all training scenes: its nearest misses are there."""
+    """Contrast each image with the captions of all training scenes, near misses among them."""
 
     def __init__(self, recipe: ClipRecipe) -> None:
         import torch

@@ -8,7 +8,6 @@ run in one process or in two, all end in the same weights, bit by bit.
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -89,7 +88,7 @@ class Trainer:
         import torch
 
         sizes = [p.numel() for p in self.parameters]
-        total, losses = torch.zeros(sum(sizes)), []
+        total, losses = torch.zeros(sum(sizes)), list[float]()
         for shard in range(self.rank, SHARDS, self.world):
             rng = np.random.Generator(np.random.PCG64([self.recipe.seed, self.step, shard]))
             loss = self.task.loss(rng)
@@ -180,7 +179,7 @@ def _work(rank: int, run: _Run, meeting: str) -> None:
         if rank == 0 and (last or trainer.step % run.every == 0):
             fresh = checkpoint.with_suffix(".new")
             torch.save({**trainer.state(), "seconds": time.monotonic() - started}, fresh)
-            os.replace(fresh, checkpoint)
+            fresh.replace(checkpoint)
     if rank == 0:
         trainer.adopt_average()
         trainer.task.save(run.out)

@@ -1,4 +1,4 @@
-"""The oracle accepts every true image, refuses every false one, and names the fact that is wrong."""
+"""The oracle accepts every true image, refuses every false one, and names the wrong fact."""
 
 from __future__ import annotations
 

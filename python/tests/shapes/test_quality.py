@@ -1,4 +1,4 @@
-"""A fast part of ``python -m difftest.shapes evaluate``: the shipped weights draw and see what they should."""
+"""A fast part of ``python -m difftest.shapes evaluate``: the shipped weights draw and see."""
 
 from __future__ import annotations
 

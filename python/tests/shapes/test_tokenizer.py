@@ -53,5 +53,5 @@ def test_a_word_unlike_any_lists_what_is_known() -> None:
 
 
 def test_what_is_cut_is_said() -> None:
-    with pytest.warns(PromptWarning, match="reads 14 words; it did not read 'white background'"):
+    with pytest.warns(PromptWarning, match="reads 14 words; it did not read 'background'"):
         tokenize(["a small red red red circle, top left, on a a white background"])

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from difftest.shapes import safetensors_file
+from difftest.shapes.clip import ShapesClip
 from difftest.shapes.diffusers_folder import write_clip_folder, write_diffusers_folder
 from difftest.shapes.layout import UNET_FILE
 from difftest.shapes.pipeline import ShapesPipeline
 from difftest.shapes.tokenizer import tokenize
 from difftest.shapes.world import HELD_OUT, caption, render
 
-pytestmark = pytest.mark.usefixtures("torch_required")
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("torch_required")]
 
 #: Largest difference of any pixel, 0..255 before rounding.
 PARITY = 1e-3
@@ -56,7 +57,7 @@ def test_transformers_tokenizer_gives_the_same_ids(folder: Path) -> None:
     assert tokenizer.eos_token_id == tokenize([""]).max()
 
 
-def test_transformers_clip_gives_the_same_embeddings(clip, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_transformers_clip_gives_the_same_embeddings(clip: ShapesClip, tmp_path: Path) -> None:
     import torch
 
     from difftest.shapes.torch_modules import ImageEmbedder, TextEmbedder, load_clip
@@ -75,7 +76,7 @@ def test_transformers_clip_gives_the_same_embeddings(clip, tmp_path: Path) -> No
 def test_missing_folder_says_how_to_make_it(tmp_path: Path) -> None:
     from difftest.shapes.torch_pipeline import TorchShapesPipeline
 
-    with pytest.raises(FileNotFoundError, match="python -m difftest.shapes diffusers"):
+    with pytest.raises(FileNotFoundError, match=r"python -m difftest\.shapes diffusers"):
         TorchShapesPipeline(tmp_path)
 
 
@@ -114,7 +115,7 @@ def test_a_checkpoint_of_another_recipe_is_refused() -> None:
 def test_safetensors_written_here_read_there(tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
-    tensors = {
+    tensors: safetensors_file.Tensors = {
         "half": np.arange(6, dtype=np.float16).reshape(2, 3),
         "single": np.ones(3, np.float32),
     }

@@ -1,6 +1,8 @@
-"""The world: captions and scenes are one to one, the split is fixed, images are what the facts say."""
+"""The world: captions and scenes are one to one, the split is fixed, images show the facts."""
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 import pytest
@@ -68,7 +70,8 @@ def test_split_keeps_held_out_scenes_and_pairs_from_training() -> None:
 
 
 def test_split_does_not_move() -> None:
-    assert caption(HELD_OUT[0]) == "a small red circle, top left, on a gray background"
+    captions = "\n".join(caption(scene) for scene in HELD_OUT)
+    assert hashlib.sha256(captions.encode()).hexdigest()[:12] == "b24830c30e18"
 
 
 def test_image_shows_its_colours_where_the_caption_says() -> None:
