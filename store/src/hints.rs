@@ -1,0 +1,55 @@
+//! Wakes whoever waits in this process. Only a hint: another process may have made the change, so
+//! every loop polls as well.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    Deliveries,
+    Jobs,
+    Reports,
+    Effects,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Hints {
+    deliveries: Arc<Notify>,
+    jobs: Arc<Notify>,
+    reports: Arc<Notify>,
+    effects: Arc<Notify>,
+}
+
+impl Hints {
+    /// A delivery is there for `next_delivery`.
+    pub async fn delivery(&self) {
+        self.deliveries.notified().await;
+    }
+
+    /// A job is there for `claim_job`. Everyone who waits at that moment is woken.
+    pub async fn job(&self) {
+        self.jobs.notified().await;
+    }
+
+    /// A job is there for `next_unjudged_job`.
+    pub async fn report(&self) {
+        self.reports.notified().await;
+    }
+
+    /// An effect is there for `next_effect`.
+    pub async fn effect(&self) {
+        self.effects.notified().await;
+    }
+
+    pub(crate) fn wake(&self, topic: Topic) {
+        match topic {
+            // One worker each, which may be busy at this moment: the permit waits for it.
+            Topic::Deliveries => self.deliveries.notify_one(),
+            Topic::Reports => self.reports.notify_one(),
+            Topic::Effects => self.effects.notify_one(),
+            // Many runners wait, and which of them has the labels is not known here.
+            Topic::Jobs => self.jobs.notify_waiters(),
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The queue: one table, one claim.
+//!
+//! ```text
+//! queued ──claim──▶ leased ──complete──▶ reported ──judge──▶ judged
+//!   ▲                 │  └──complete, infrastructure──┐
+//!   └─── lease lost ──┘◀──────────────────────────────┘  at most three attempts, then failed
+//! queued, leased, reported ──superseded──▶ cancelled
+//! ```
+
+use difftest_core::protocol::{Claim, Completion, JobId, JobSpec, Secret};
+use difftest_core::report::check::Conclusion;
+use difftest_core::report::markdown;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::checks::{CheckId, Finding, Said, conclude_check, start_check};
+use crate::database::{Statement, Tx, sql};
+use crate::error::{StoreError, from_json, from_word, to_json};
+use crate::hints::Topic;
+use crate::open::Store;
+
+/// How often a job is tried before its machine, not its code, is called the cause.
+pub const MAX_ATTEMPTS: i64 = 3;
+/// Added for each attempt before a job is tried again whose runner said that it could not: the
+/// same runner may be the first to ask, and its disk still full.
+const RETRY_DELAY_MS: i64 = 2_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    Queued,
+    Leased,
+    /// The result is in and not yet judged.
+    Reported,
+    Judged,
+    Cancelled,
+    /// The machines failed it, attempt by attempt.
+    Failed,
+}
+
+/// A job goes to a runner that has all of its labels. `$1` is the time, `$2` the labels as JSON.
+const CLAIMABLE: Statement = Statement {
+    sqlite: "SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.not_before <= $1
+             AND NOT EXISTS (SELECT 1 FROM job_labels l WHERE l.job_id = j.id
+                 AND l.label NOT IN (SELECT value FROM json_each($2)))
+             ORDER BY j.id LIMIT 1",
+    postgres: "SELECT j.id FROM jobs j WHERE j.state = 'queued' AND j.not_before <= $1
+             AND NOT EXISTS (SELECT 1 FROM job_labels l WHERE l.job_id = j.id
+                 AND l.label NOT IN (SELECT jsonb_array_elements_text(CAST($2 AS jsonb))))
+             ORDER BY j.id LIMIT 1",
+};
+
+#[derive(FromRow)]
+struct Claimed {
+    check_id: i64,
+    attempt: i64,
+    spec: String,
+}
+
+/// A job's row as the lease's calls need it, locked.
+#[derive(FromRow)]
+pub(crate) struct LockedJob {
+    pub(crate) id: i64,
+    pub(crate) check_id: i64,
+    state: String,
+    pub(crate) attempt: i64,
+    lease_hash: Option<String>,
+    completed_hash: Option<String>,
+    pub(crate) cancel_requested: bool,
+}
+
+impl LockedJob {
+    pub(crate) fn state(&self) -> Result<JobState, StoreError> {
+        from_word("a job's state", self.state.clone())
+    }
+
+    /// Whether the token is that of the lease that holds the job now. A lease whose time has
+    /// passed still holds it until the sweep takes it away: an App that was down for a while then
+    /// costs no runner its work.
+    fn is_held_by(&self, hash: &str) -> Result<bool, StoreError> {
+        Ok(self.state()? == JobState::Leased && self.lease_hash.as_deref() == Some(hash))
+    }
+}
+
+/// The hash under which a token is kept. Tokens are random, so it needs no salt.
+pub(crate) fn token_hash(token: &Secret) -> String {
+    hex::encode(Sha256::digest(token.expose().as_bytes()))
+}
+
+/// A token of 244 random bits.
+pub(crate) fn new_token(prefix: &str) -> Secret {
+    Secret::new(format!("{prefix}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()))
+}
+
+impl Store {
+    /// Leases the oldest job whose labels this runner has. Its check is then in progress.
+    pub async fn claim_job(
+        &self,
+        runner: &str,
+        labels: &[String],
+        lease_ttl_ms: u64,
+    ) -> Result<Option<Claim>, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let now = tx.now();
+        let Some((id,)) = sql(CLAIMABLE)
+            .bind(now)
+            .bind(to_json("labels", &labels)?)
+            .skip_locked()
+            .fetch_optional::<(i64,)>(&mut tx)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let lease_token = new_token("");
+        let job = sql("UPDATE jobs SET state = 'leased', attempt = attempt + 1, runner = $2,
+                           lease_hash = $3, lease_until = $4
+                       WHERE id = $1 RETURNING check_id, attempt, spec")
+        .bind(id)
+        .bind(runner)
+        .bind(token_hash(&lease_token))
+        .bind(now.saturating_add_unsigned(lease_ttl_ms))
+        .fetch_one::<Claimed>(&mut tx)
+        .await?;
+        start_check(&mut tx, CheckId(job.check_id)).await?;
+        tx.commit(&self.hints).await?;
+        Ok(Some(Claim {
+            job: JobId(id),
+            attempt: u32::try_from(job.attempt).unwrap_or(u32::MAX),
+            lease_token,
+            lease_ttl_ms,
+            spec: from_json("a job", &job.spec)?,
+        }))
+    }
+
+    /// The end of an attempt, as its runner saw it. Repeated by the same lease it changes nothing
+    /// and is no error; from a lost lease it is refused.
+    pub async fn complete_job(
+        &self,
+        job: JobId,
+        lease: &Secret,
+        completion: &Completion,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        let hash = token_hash(lease);
+        let row = lock_job(&mut tx, job).await?;
+        if row.completed_hash.as_deref() == Some(hash.as_str()) {
+            return Ok(());
+        }
+        if !row.is_held_by(&hash)? {
+            return Err(StoreError::LeaseLost { job: job.0 });
+        }
+        let now = tx.now();
+        sql("UPDATE jobs SET completed_hash = $2, completion = $3 WHERE id = $1")
+            .bind(job.0)
+            .bind(hash)
+            .bind(to_json("a completion", completion)?)
+            .execute(&mut tx)
+            .await?;
+        match completion {
+            _ if row.cancel_requested => set_ended(&mut tx, job, "cancelled").await?,
+            Completion::Finished { .. } | Completion::TimedOut { .. } => {
+                set_ended(&mut tx, job, "reported").await?;
+                tx.wake(Topic::Reports);
+            }
+            Completion::Infrastructure { reason } => {
+                let again_at = now + RETRY_DELAY_MS * row.attempt;
+                give_back(&mut tx, &row, again_at, reason).await?;
+            }
+            // Nobody asked for it: the runner was told to stop.
+            Completion::Cancelled => {
+                give_back(&mut tx, &row, now, "Its runner was stopped.").await?;
+            }
+        }
+        tx.commit(&self.hints).await
+    }
+
+    /// What a job is about, for a call of the lease that holds it.
+    pub async fn leased_spec(&self, job: JobId, lease: &Secret) -> Result<JobSpec, StoreError> {
+        let mut tx = self.db.begin().await?;
+        hold(&mut tx, job, lease).await?;
+        let (spec,) = sql("SELECT spec FROM jobs WHERE id = $1")
+            .bind(job.0)
+            .fetch_one::<(String,)>(&mut tx)
+            .await?;
+        from_json("a job", &spec)
+    }
+
+    pub async fn job_state(&self, job: JobId) -> Result<Option<JobState>, StoreError> {
+        sql("SELECT state FROM jobs WHERE id = $1")
+            .bind(job.0)
+            .fetch_optional::<(String,)>(&mut self.db.read().await?)
+            .await?
+            .map(|(state,)| from_word("a job's state", state))
+            .transpose()
+    }
+}
+
+pub(crate) async fn lock_job(tx: &mut Tx, job: JobId) -> Result<LockedJob, StoreError> {
+    sql("SELECT id, check_id, state, attempt, lease_hash, completed_hash, cancel_requested
+         FROM jobs WHERE id = $1")
+    .bind(job.0)
+    .for_update()
+    .fetch_optional::<LockedJob>(tx)
+    .await?
+    // A job that never was and a lease that is lost are one to a runner: stop.
+    .ok_or(StoreError::LeaseLost { job: job.0 })
+}
+
+/// Locks a job for a call of its lease.
+pub(crate) async fn hold(tx: &mut Tx, job: JobId, lease: &Secret) -> Result<LockedJob, StoreError> {
+    let row = lock_job(tx, job).await?;
+    if row.is_held_by(&token_hash(lease))? {
+        Ok(row)
+    } else {
+        Err(StoreError::LeaseLost { job: job.0 })
+    }
+}
+
+pub(crate) async fn set_ended(tx: &mut Tx, job: JobId, state: &str) -> Result<(), StoreError> {
+    let now = tx.now();
+    sql("UPDATE jobs SET state = $2, finished_at = $3 WHERE id = $1")
+        .bind(job.0)
+        .bind(state)
+        .bind(now)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// An attempt that came to nothing: the job is tried again, or given up with its check.
+pub(crate) async fn give_back(
+    tx: &mut Tx,
+    job: &LockedJob,
+    again_at: i64,
+    reason: &str,
+) -> Result<JobState, StoreError> {
+    if job.attempt < MAX_ATTEMPTS {
+        sql("UPDATE jobs SET state = 'queued', lease_hash = NULL, not_before = $2 WHERE id = $1")
+            .bind(job.id)
+            .bind(again_at)
+            .execute(tx)
+            .await?;
+        tx.wake(Topic::Jobs);
+        return Ok(JobState::Queued);
+    }
+    set_ended(tx, JobId(job.id), "failed").await?;
+    let finding = Finding {
+        conclusion: Conclusion::Cancelled,
+        said: Said::note(
+            "Not judged: the runners failed",
+            format!(
+                "The job was tried {MAX_ATTEMPTS} times and no runner finished it. This says \
+                 nothing about the pull request. Re-run the check once the runners are well.\n\n\
+                 What was seen last: {}",
+                markdown::prose(reason)
+            ),
+        ),
+    };
+    conclude_check(tx, CheckId(job.check_id), &finding).await?;
+    Ok(JobState::Failed)
+}
