@@ -9,8 +9,10 @@
 // store; validation against GitHub's OpenAPI description; faults; the request log; fields that octocrab's types require.
 // In control/: the API under /_stand-in/ by which tests and the demo play the people. README.md shows its calls.
 //
-// Usage: node stand-in.mjs --seed FILE --git-root DIR [--port 0] [--webhook-url URL] [--webhook-secret-file FILE]
-// Prints one JSON line, {"ready":true,"url":…,"pid":…}, when it accepts requests; stops on SIGTERM and SIGINT.
+// Usage: node stand-in.mjs --seed FILE --git-root DIR [--port 0] [--host 127.0.0.1]
+//        [--webhook-url URL] [--webhook-secret-file FILE] [--stop-with-stdin]
+// Prints one JSON line, {"ready":true,"url":…,"pid":…}, when it accepts requests. Stops on SIGTERM and SIGINT, and with
+// --stop-with-stdin also when its standard input ends: a killed test then leaves no stand-in behind.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
@@ -111,6 +113,7 @@ async function main() {
       "git-root": { type: "string" },
       "webhook-url": { type: "string" },
       "webhook-secret-file": { type: "string" },
+      "stop-with-stdin": { type: "boolean", default: false },
     },
   });
   if (!values.seed || !values["git-root"]) throw new Error("--seed FILE and --git-root DIR are required");
@@ -123,9 +126,9 @@ async function main() {
     webhookUrl: values["webhook-url"],
     webhookSecret: secretFile ? readFileSync(secretFile, "utf8").trim() : undefined,
   });
-  for (const signal of ["SIGTERM", "SIGINT"]) {
-    process.once(signal, () => standIn.close().then(() => process.exit(0)));
-  }
+  const stop = () => standIn.close().then(() => process.exit(0));
+  for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, stop);
+  if (values["stop-with-stdin"]) process.stdin.once("end", stop).once("error", stop).resume();
   console.log(JSON.stringify({ ready: true, url: standIn.url, pid: process.pid }));
 }
 

@@ -34,7 +34,10 @@ export function makeAccess(world) {
     if (caller.kind === "app" && !JWT_PATHS.test(path)) {
       return { status: 401, message: "Requires authentication: an App JWT is not accepted here" };
     }
-    return undefined;
+    const asked = /^\/app\/installations\/(\d+)\/access_tokens$/.exec(path)?.[1];
+    const id = caller.installationId ?? Number(asked);
+    const suspended = gh.appInstallations.all().some((row) => row.installation_id === id && row.suspended_at);
+    return suspended ? { status: 403, message: "This installation has been suspended" } : undefined;
   }
 
   /** Makes every installation token unknown, as an hour's passing does. */

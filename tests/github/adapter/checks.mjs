@@ -105,8 +105,16 @@ export function makeChecks(world) {
     value.app = appJson(world);
     const repo = gh.repos.findOneBy("full_name", /\/repos\/([^/]+\/[^/]+)\/check-/.exec(value.url)?.[1]);
     if (repo) value.pull_requests = pullRequestsOf(gh, baseUrl, repo, value.head_sha);
-    if (isSuite) value.latest_check_runs_count ??= gh.checkRuns.findBy("head_sha", value.head_sha).length;
-    if (isRun && value.check_suite && value.pull_requests) value.check_suite.pull_requests = value.pull_requests;
+    if (isSuite) {
+      value.latest_check_runs_count ??= gh.checkRuns.findBy("head_sha", value.head_sha).length;
+      value.check_runs_url ??= `${value.url}/check-runs`;
+      value.head_commit ??= headCommit(gh, value.head_sha);
+    }
+    const suite = isRun && value.check_suite ? gh.checkSuites.get(value.check_suite.id) : undefined;
+    if (suite) {
+      const { status, conclusion, before, after, created_at, updated_at } = suite;
+      Object.assign(value.check_suite, { status, conclusion, before, after, created_at, updated_at });
+    }
   }
 
   return {
@@ -135,6 +143,20 @@ export function appJson({ gh, baseUrl }) {
     updated_at: app.updated_at,
     permissions: app.permissions,
     events: app.events,
+  };
+}
+
+function headCommit(gh, sha) {
+  const commit = gh.commits.findBy("sha", sha)[0];
+  if (!commit) return null;
+  const { tree_sha, message, author_name, author_email, committer_name, committer_email, committer_date } = commit;
+  return {
+    id: sha,
+    tree_id: tree_sha,
+    message,
+    timestamp: committer_date,
+    author: { name: author_name, email: author_email },
+    committer: { name: committer_name, email: committer_email },
   };
 }
 

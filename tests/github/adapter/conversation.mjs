@@ -3,6 +3,7 @@ import { accountOf } from "./access.mjs";
 import { appJson } from "./checks.mjs";
 
 const COMMENT_LIMIT = 65_536; // GitHub counts characters and answers 422 above it; its OpenAPI description is silent
+const CONTENTS = ["+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes"];
 const NOT_ACCESSIBLE = "Resource not accessible by integration";
 
 export function makeConversation(world) {
@@ -16,7 +17,8 @@ export function makeConversation(world) {
 
   /** The subject as the caller sees it, plus the right to write where asked. */
   async function subject({ params, caller, asCaller }, write) {
-    const path = params.kind === "comments" ? `issues/comments/${params.subject}` : `issues/${params.subject}`;
+    // By an issue's comments, since emulate knows no pull request under `/issues/N`.
+    const path = params.kind === "comments" ? `issues/comments/${params.subject}` : `issues/${params.subject}/comments`;
     const seen = await asCaller("GET", `/repos/${params.owner}/${params.repo}/${path}`);
     if (!seen.ok) return seen;
     if (write && caller.kind === "installation") {
@@ -77,6 +79,16 @@ export function makeConversation(world) {
     return context.emulate();
   }
 
+  /** On GitHub every pull request is an issue too; emulate answers 404. */
+  async function issue(context) {
+    const known = await context.emulate();
+    if (known.status !== 404) return known;
+    const { owner, repo, number } = context.params;
+    const pull = await context.asCaller("GET", `/repos/${owner}/${repo}/pulls/${number}`);
+    if (!pull.ok) return known;
+    return Response.json(issueOfPullRequest(await pull.json()));
+  }
+
   // The two kinds of subject share their handlers; `:kind` cannot be a wildcard, since `/issues/:n/comments` exists.
   const both = (method, tail, handle) =>
     ["comments", "issues"].map((kind) => ({
@@ -89,6 +101,7 @@ export function makeConversation(world) {
     ...both("POST", "", react),
     ...both("GET", "", list),
     ...both("DELETE", "/:reaction", remove),
+    { method: "GET", path: "/repos/:owner/:repo/issues/:number", handle: issue },
     { method: "POST", path: "/repos/:owner/:repo/issues/:number/comments", handle: limitedComment },
     { method: "PATCH", path: "/repos/:owner/:repo/issues/comments/:id", handle: limitedComment },
   ];
@@ -101,10 +114,31 @@ export function makeConversation(world) {
     if (!match) return;
     const counted = ofSubject(`${match[1]}/${match[2] ?? "issues"}/${match[3]}`);
     value.reactions.total_count = counted.length;
-    for (const { content } of counted) {
+    for (const content of CONTENTS) {
       value.reactions[content] = counted.filter((reaction) => reaction.content === content).length;
     }
   }
 
   return { routes, fill, reactions: () => reactions.map((reaction) => ({ ...show(reaction), subject: reaction.key })) };
+}
+
+function issueOfPullRequest(pull) {
+  const { id, node_id, number, state, title, body, user, labels, locked, assignee, assignees, milestone } = pull;
+  const { created_at, updated_at, closed_at, merged_at, author_association, draft, html_url, comments } = pull;
+  const url = pull.issue_url;
+  return {
+    ...{ id, node_id, number, state, title, body, user, labels, locked, assignee, assignees, milestone },
+    ...{ created_at, updated_at, closed_at, author_association, draft, html_url, comments },
+    url,
+    repository_url: url.replace(/\/issues\/\d+$/, ""),
+    labels_url: `${url}/labels{/name}`,
+    comments_url: `${url}/comments`,
+    events_url: `${url}/events`,
+    timeline_url: `${url}/timeline`,
+    state_reason: null,
+    active_lock_reason: null,
+    reactions: { url: `${url}/reactions`, total_count: 0 },
+    performed_via_github_app: null,
+    pull_request: { url: pull.url, html_url, diff_url: pull.diff_url, patch_url: pull.patch_url, merged_at },
+  };
 }

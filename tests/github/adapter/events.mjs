@@ -74,7 +74,7 @@ export class Events {
         id: org.id,
         node_id: org.node_id,
         url: `${baseUrl}/orgs/${org.login}`,
-        repos_url: `${baseUrl}/orgs/${org.login}/repos`,
+        ...organizationUrls(`${baseUrl}/orgs/${org.login}`),
         avatar_url: `${baseUrl}/avatars/${org.id}`,
         description: org.description ?? "",
       };
@@ -85,6 +85,17 @@ export class Events {
     };
     return fillShapes(full, this.world);
   }
+}
+
+function organizationUrls(url) {
+  return {
+    repos_url: `${url}/repos`,
+    events_url: `${url}/events`,
+    hooks_url: `${url}/hooks`,
+    issues_url: `${url}/issues`,
+    members_url: `${url}/members{/member}`,
+    public_members_url: `${url}/public_members{/member}`,
+  };
 }
 
 /** GitHub marks a comment's issue as a pull request by this member, which emulate leaves out. */

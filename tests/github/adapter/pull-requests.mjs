@@ -95,12 +95,12 @@ export function makePullRequests(world, { events, mirror, repositories }) {
     return sha;
   }
 
-  /** `closed`, `reopened`, `edited`, `ready_for_review`, … with the change applied first. */
-  async function change({ repo, number, action, as, set = {} }) {
+  /** `closed`, `reopened`, `edited`, `labeled`, … with the change applied first; `extra` is e.g. the label. */
+  async function change({ repo, number, action, as, set = {}, extra = {} }) {
     const pull = world.pullRequest(repo, number);
     const states = { closed: { state: "closed" }, reopened: { state: "open" }, ready_for_review: { draft: false } };
     gh.pullRequests.update(pull.id, { ...states[action], ...set, updated_at: new Date().toISOString() });
-    return emit(gh.pullRequests.get(pull.id), action, as);
+    return emit(gh.pullRequests.get(pull.id), action, as, extra);
   }
 
   const routes = [
@@ -146,7 +146,7 @@ export async function pushPayload({ world, repositories, repo, ref, before, afte
     ref,
     before,
     after,
-    repository: await world.repositoryJson(repo),
+    repository: pushedRepository(await world.repositoryJson(repo)),
     pusher: { name: login, email: user.email ?? null },
     sender: accountOf(user),
     created: before === ZERO,
@@ -156,6 +156,19 @@ export async function pushPayload({ world, repositories, repo, ref, before, afte
     compare: `${url}/compare/${before.slice(0, 12)}...${after.slice(0, 12)}`,
     commits,
     head_commit: commits.at(-1) ?? null,
+  };
+}
+
+/** In `push`, and nowhere else, GitHub writes two dates as seconds and doubles some members. */
+function pushedRepository(repository) {
+  const seconds = (date) => Math.floor(Date.parse(date) / 1000);
+  return {
+    ...repository,
+    created_at: seconds(repository.created_at),
+    pushed_at: seconds(repository.pushed_at ?? repository.updated_at),
+    stargazers: repository.stargazers_count,
+    master_branch: repository.default_branch,
+    owner: { ...repository.owner, name: repository.owner.login, email: null },
   };
 }
 

@@ -46,6 +46,14 @@ export function makePushes(world, { events, mirror, repositories, pullRequests }
     return events.emit({ event: "check_suite", action: "requested", payload });
   }
 
+  // Two pushes at once would both start from the same tip; GitHub takes one ref update after the other, and so do we.
+  let last = Promise.resolve();
+  function inTurn(work) {
+    const turn = last.then(work);
+    last = turn.catch(() => {});
+    return turn;
+  }
+
   /** Makes a commit from files or a folder on a branch and pushes it. */
   async function commit({ repo: fullName, branch, files, folder, message, as, parent, force, date, author }) {
     const repo = world.repository(fullName);
@@ -76,7 +84,12 @@ export function makePushes(world, { events, mirror, repositories, pullRequests }
     for (const ref of known.keys()) if (own(ref) && !now.has(ref)) await move(repo, ref, null, login);
   }
 
-  return { move, commit, afterReceive };
+  return {
+    inTurn,
+    move,
+    commit: (change) => inTurn(() => commit(change)),
+    afterReceive: (repo, login) => inTurn(() => afterReceive(repo, login)),
+  };
 }
 
 function defaultRef(repo) {

@@ -12,7 +12,7 @@ export function fillShapes(value, world) {
   return value;
 }
 
-const FILLERS = [fillAccount, fillCheckRun, fillApp, fillInstallation, fillRepository, fillPermission];
+const FILLERS = [fillAccount, fillCheckRun, fillApp, fillInstallation, fillRepository, fillCommit, fillPermission];
 
 function fillAccount(value, { baseUrl }) {
   if (typeof value.login !== "string" || typeof value.id !== "number") return;
@@ -60,7 +60,18 @@ function fillInstallation(value) {
 }
 
 function fillRepository(value, { baseUrl }) {
-  if (value.full_name && value.node_id) value.url ??= `${baseUrl}/repos/${value.full_name}`;
+  if (!value.full_name || !value.node_id) return;
+  value.url ??= `${baseUrl}/repos/${value.full_name}`;
+  if (!("default_branch" in value)) return; // the short form that lists of an installation use
+  value.web_commit_signoff_required ??= false;
+  value.custom_properties ??= {};
+  value.network_count ??= value.forks_count;
+  value.subscribers_count ??= 0;
+}
+
+function fillCommit(value) {
+  const tree = value.commit?.tree;
+  if (tree?.sha && value.url) tree.url ??= value.url.replace(/\/commits\/[^/]+$/, `/git/trees/${tree.sha}`);
 }
 
 function fillPermission(value) {

@@ -9,7 +9,7 @@ export function pullRequestControls({ world, events, pullRequests, pushes, deliv
 
   async function open({ body }) {
     need(body, ["repo", "title", "head", "as"]);
-    const { pull, delivery } = await pullRequests.open(body);
+    const { pull, delivery } = await pushes.inTurn(() => pullRequests.open(body));
     const { number, head_sha, base_sha } = pull;
     return { number, head_sha, base_sha, deliveries: await shown([delivery], body) };
   }
@@ -23,7 +23,7 @@ export function pullRequestControls({ world, events, pullRequests, pushes, deliv
     need(body, ["repo", "as"]);
     const sent = [];
     const push = async (...args) => sent.push(...(await pushes.move(...args)));
-    const sha = await pullRequests.merge({ ...body, number: Number(params.number) }, push);
+    const sha = await pushes.inTurn(() => pullRequests.merge({ ...body, number: Number(params.number) }, push));
     return { sha, deliveries: await shown(sent, body) };
   }
 

@@ -93,6 +93,13 @@ export function repositoryControls({ world, events, mirror, repositories, pushes
     return { ...pushed, deliveries: await shownDeliveries(deliveries, sent, body.wait) };
   }
 
+  async function deleteBranch({ body }) {
+    need(body, ["repo", "branch", "as"]);
+    const repo = world.repository(body.repo);
+    const sent = await pushes.inTurn(() => pushes.move(repo, `refs/heads/${body.branch}`, null, body.as));
+    return { deliveries: await shownDeliveries(deliveries, sent, body.wait) };
+  }
+
   function setRole({ body }) {
     need(body, ["repo", "login", "role"]);
     if (!ROLES[body.role]) throw new ControlError(422, `role is one of ${Object.keys(ROLES).join(", ")}`);
@@ -104,6 +111,7 @@ export function repositoryControls({ world, events, mirror, repositories, pushes
     { method: "POST", path: "/_stand-in/repositories", handle: create },
     { method: "POST", path: "/_stand-in/forks", handle: fork },
     { method: "POST", path: "/_stand-in/push", handle: push },
+    { method: "DELETE", path: "/_stand-in/branches", handle: deleteBranch },
     { method: "POST", path: "/_stand-in/collaborators", handle: setRole },
     { method: "POST", path: "/_stand-in/tokens/expire", handle: () => ({ expired: access.expireTokens() }) },
     { method: "POST", path: "/_stand-in/tokens/user", handle: ({ body }) => ({ token: world.tokenOf(body.login) }) },

@@ -18,7 +18,7 @@ export function webhookControls({ world, events, deliveries }) {
     return { deliveries: await shownDeliveries(deliveries, [record], body.wait) };
   }
 
-  /** `installation.created` with its repositories, as after pressing "Install". */
+  /** `installation.created` with its repositories, as after pressing "Install"; `suspend` and `unsuspend` take effect. */
   async function announceInstallation({ body }) {
     const rows = gh.appInstallations.all();
     const row = body.id ? rows.find((candidate) => candidate.installation_id === body.id) : rows[0];
@@ -28,6 +28,8 @@ export function webhookControls({ world, events, deliveries }) {
       .filter((repo) => repo.owner_type === row.account_type)
       .filter((repo) => row.repository_selection === "all" || row.repository_ids.includes(repo.id));
     const action = body.action ?? "created";
+    const suspended = { suspend: new Date().toISOString(), unsuspend: null }[action];
+    if (suspended !== undefined) gh.appInstallations.update(row.id, { suspended_at: suspended });
     const payload = {
       action,
       installation: await installationJson(world, row),

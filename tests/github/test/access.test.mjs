@@ -97,6 +97,11 @@ test("comments name their App, reactions are kept once per person", () =>
     assert.equal(long.status, 422);
     const [violation] = await github.control("GET", "/violations");
     assert.equal(violation.rule, "comment-too-long");
+    const pull = `/repos/${repo}/issues/${number}`;
+    assert.equal((await github.json(`${pull}/reactions`, { method: "POST", token, body: { content: "rocket" } })).status, 201);
+    const issue = (await github.json(pull, { token })).body;
+    assert.match(issue.pull_request.url, /pulls\/1$/);
+    assert.equal(issue.reactions.rocket, 1);
     await github.control("DELETE", `/comments/${id}`, { repo, as: "writer" });
     assert.equal(github.events("issue_comment").at(-1).action, "deleted");
   }));

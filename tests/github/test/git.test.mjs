@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -127,4 +127,21 @@ test("a person's real git push is heard as push and synchronize", () =>
     const stranger = (await github.control("POST", "/tokens/user", { login: "stranger" })).token;
     const refused = git(["-C", folder, "push", "--quiet", withToken(`${github.url}/${repo}.git`, stranger), "better"]);
     await assert.rejects(refused, /403/);
+  }));
+
+test("a repository and a change can come from a local folder", () =>
+  withStandIn(async (github) => {
+    const folder = join(github.folder, "local");
+    mkdirSync(join(folder, "suite"), { recursive: true });
+    writeFileSync(join(folder, "suite", "a.py"), "a = 1\n");
+    writeFileSync(join(folder, ".gitignore"), "*.png\n");
+    writeFileSync(join(folder, "big.png"), "ignored");
+    const repo = "acme/imagegen";
+    await github.control("POST", "/repositories", { repo, folder });
+    writeFileSync(join(folder, "suite", "a.py"), "a = 2\n");
+    const { sha } = await github.control("POST", "/push", { repo, as: "maintainer", folder, message: "From the folder" });
+    const { body } = await github.json(`/repos/${repo}/commits/${sha}`, { token: await github.token() });
+    assert.deepEqual(body.files.map(({ filename }) => filename), ["suite/a.py"]);
+    const { body: root } = await github.json(`/repos/${repo}/contents`, { token: await github.token() });
+    assert.deepEqual(root.map(({ name }) => name), [".gitignore", "suite"]);
   }));

@@ -105,3 +105,28 @@ test("any event can be sent by hand, and an installation announced", () =>
     assert.equal(created.repositories[0].full_name, repo);
     assert.equal(created.installation.account.login, "acme");
   }));
+
+test("a suspended installation gets neither tokens nor events until it is resumed", () =>
+  withStandIn(async (github) => {
+    const { repo, number } = await github.pullRequest();
+    const token = await github.token();
+    await github.control("POST", "/installations/announce", { action: "suspend", as: "maintainer" });
+    assert.equal((await github.json(`/repos/${repo}`, { token })).status, 403);
+    await assert.rejects(github.token(), /suspended/);
+    const comment = { repo, number, as: "writer", body: "hello" };
+    assert.deepEqual((await github.control("POST", "/comments", comment)).deliveries, []);
+    await github.control("POST", "/installations/announce", { action: "unsuspend", as: "maintainer" });
+    assert.equal((await github.json(`/repos/${repo}`, { token })).status, 200);
+    assert.deepEqual(github.events("installation").map(({ action }) => action), ["suspend", "unsuspend"]);
+  }));
+
+test("two pushes at the same moment follow one another", () =>
+  withStandIn(async (github) => {
+    const { repo } = await github.pullRequest();
+    const push = (name) => github.control("POST", "/push", { repo, as: "writer", branch: "better", files: { [name]: name } });
+    const [first, second] = await Promise.all([push("a"), push("b")]);
+    assert.ok(first.sha === second.before || second.sha === first.before);
+    await github.control("DELETE", "/branches", { repo, branch: "better", as: "writer" });
+    assert.equal(github.events("push").at(-1).deleted, true);
+    assert.deepEqual(await github.control("GET", "/differences"), []);
+  }));
