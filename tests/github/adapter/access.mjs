@@ -52,7 +52,15 @@ export function makeAccess(world) {
 
 /** What the request log keeps of a caller: no token, no key. */
 export function describeCaller({ kind, login, installationId, permissions, repositoryIds, appId, why }) {
-  return { kind, login, installation_id: installationId, permissions, repository_ids: repositoryIds, app_id: appId, why };
+  return {
+    kind,
+    login,
+    installation_id: installationId,
+    permissions,
+    repository_ids: repositoryIds,
+    app_id: appId,
+    why,
+  };
 }
 
 function identifyApp(gh, token) {

@@ -134,7 +134,12 @@ export function appJson({ gh, baseUrl }) {
     client_id: `Iv23li${app.app_id}`,
     slug: app.slug,
     node_id: Buffer.from(`0:App${app.app_id}`).toString("base64"),
-    owner: { login: owner.login, id: owner.id, node_id: owner.node_id, type: gh.orgs.all()[0] ? "Organization" : "User" },
+    owner: {
+      login: owner.login,
+      id: owner.id,
+      node_id: owner.node_id,
+      type: gh.orgs.all()[0] ? "Organization" : "User",
+    },
     name: app.name,
     description: app.description ?? "",
     external_url: `${baseUrl}/apps/${app.slug}`,

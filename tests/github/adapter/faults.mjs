@@ -8,7 +8,10 @@ const NAMED = {
   "secondary-rate-limit": ({ retry_after = 1 }) => ({
     status: 403,
     headers: { "retry-after": String(retry_after) },
-    body: { message: SECONDARY, documentation_url: "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api" },
+    body: {
+      message: SECONDARY,
+      documentation_url: "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api",
+    },
   }),
   "primary-rate-limit": ({ retry_after = 1 }) => ({
     status: 403,

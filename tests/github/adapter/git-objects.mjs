@@ -52,7 +52,8 @@ export function parseCommit(content) {
   const text = content.toString("utf8");
   const split = text.indexOf("\n\n");
   const headers = text.slice(0, split).split("\n");
-  const all = (name) => headers.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
+  const all = (name) =>
+    headers.filter((line) => line.startsWith(`${name} `)).map((line) => line.slice(name.length + 1));
   const author = parseIdentity(all("author")[0]);
   const committer = parseIdentity(all("committer")[0]);
   return {

@@ -26,7 +26,8 @@ export function loadValidator(file = new URL("../openapi/slice.json", import.met
     const candidates = operations.filter((operation) => operation.pattern.test(request.path));
     if (!candidates.length) return [{ rule: "unknown-path", detail: `${request.path} is not in GitHub's API slice` }];
     const operation = candidates.find((candidate) => candidate.method === request.method);
-    if (!operation) return [{ rule: "wrong-method", detail: `${request.method} is not offered on ${candidates[0].path}` }];
+    if (!operation)
+      return [{ rule: "wrong-method", detail: `${request.method} is not offered on ${candidates[0].path}` }];
     return [
       ...checkPath(operation, request.path, check),
       ...checkQuery(operation, request.query, check),
@@ -44,7 +45,9 @@ function readOperations(slice) {
       path,
       method: method.toUpperCase(),
       names: [...path.matchAll(/\{([^}]+)\}/g)].map((match) => match[1]),
-      pattern: new RegExp(`^${path.replace(/\{([^}]+)\}/g, (_, name) => (MULTI_SEGMENT.has(name) ? "(.+)" : "([^/]+)"))}$`),
+      pattern: new RegExp(
+        `^${path.replace(/\{([^}]+)\}/g, (_, name) => (MULTI_SEGMENT.has(name) ? "(.+)" : "([^/]+)"))}$`,
+      ),
       parameters: operation.parameters.map((parameter) => resolveRef(parameter, slice)),
     })),
   );
@@ -154,7 +157,8 @@ function jsonSchema(value, slice) {
 /** Path and query values arrive as text; the description types them. */
 function coerced(text, schema) {
   const types = [schema.type, ...(schema.oneOf ?? schema.anyOf ?? []).map((choice) => choice.type)];
-  if (types.some((type) => type === "integer" || type === "number") && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (types.some((type) => type === "integer" || type === "number") && /^-?\d+(\.\d+)?$/.test(text))
+    return Number(text);
   if (types.includes("boolean") && /^(true|false)$/.test(text)) return text === "true";
   if (types.includes("array")) return text.split(",");
   return text;

@@ -45,7 +45,13 @@ export function makePullRequests(world, { events, mirror, repositories }) {
   async function open({ repo, title, head, base, body = null, draft = false, as }) {
     const baseRepo = world.repository(repo);
     const created = await events.quietly(() =>
-      world.api(as, "POST", `/repos/${repo}/pulls`, { title, head, base: base ?? baseRepo.default_branch, body, draft }),
+      world.api(as, "POST", `/repos/${repo}/pulls`, {
+        title,
+        head,
+        base: base ?? baseRepo.default_branch,
+        body,
+        draft,
+      }),
     );
     const pull = await refresh(world.pullRequest(repo, created.number));
     const delivery = await emit(pull, "opened", as);
@@ -190,7 +196,11 @@ async function describeCommits({ repositories, repo, before, after, url, user })
     .filter(Boolean)
     .map((entry) => {
       const [id, tree, timestamp, name, email, message, names = ""] = entry.split("\x01");
-      const changed = names.trim().split("\n").filter(Boolean).map((line) => line.split("\t"));
+      const changed = names
+        .trim()
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => line.split("\t"));
       const paths = (letter) => changed.filter(([status]) => status.startsWith(letter)).map(([, path]) => path);
       const author = { name, email, username: user.login };
       return {

@@ -34,7 +34,11 @@ async function handleControl({ controls }, request, response, url) {
   const found = findRoute(controls, request.method, url.pathname);
   if (!found) return sendJson(response, 404, { message: `no control ${request.method} ${url.pathname}` });
   const text = (await readBody(request)).toString("utf8");
-  const answer = await found.route.handle({ params: found.params, query: url.searchParams, body: text ? JSON.parse(text) : {} });
+  const answer = await found.route.handle({
+    params: found.params,
+    query: url.searchParams,
+    body: text ? JSON.parse(text) : {},
+  });
   return sendJson(response, 200, answer ?? {});
 }
 

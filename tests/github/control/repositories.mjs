@@ -31,10 +31,18 @@ export function repositoryControls({ world, events, mirror, repositories, pushes
     const repo = gh.repos.get(row.id);
     const message = body.message ?? "Initial commit";
     const content = { files: body.files ?? (body.folder ? {} : { "README.md": `# ${name}\n` }), folder: body.folder };
-    const { sha } = await events.quietly(() => commitQuietly({ repo, branch, as, message, date: body.date, ...content }));
+    const { sha } = await events.quietly(() =>
+      commitQuietly({ repo, branch, as, message, date: body.date, ...content }),
+    );
     if (body.install ?? true) install(repo);
     if (body.announce) await announce(repo, as);
-    return { repo: body.repo, id: repo.id, default_branch: branch, sha, clone_url: `${world.baseUrl}/${body.repo}.git` };
+    return {
+      repo: body.repo,
+      id: repo.id,
+      default_branch: branch,
+      sha,
+      clone_url: `${world.baseUrl}/${body.repo}.git`,
+    };
   }
 
   /** The first commit of a new repository: GitHub sends no webhook to an App that was not there yet. */
@@ -49,7 +57,13 @@ export function repositoryControls({ world, events, mirror, repositories, pushes
   }
 
   async function announce(repo, as) {
-    const added = { id: repo.id, node_id: repo.node_id, name: repo.name, full_name: repo.full_name, private: repo.private };
+    const added = {
+      id: repo.id,
+      node_id: repo.node_id,
+      name: repo.name,
+      full_name: repo.full_name,
+      private: repo.private,
+    };
     const installation = gh.appInstallations.all().find((row) => row.account_id === repo.owner_id);
     const payload = {
       action: "added",

@@ -25,7 +25,9 @@ export function hostileDeliveries(secret, example) {
     delivery("signature without its prefix", refused, { headers: { "X-Hub-Signature-256": right.slice(7) } }),
     delivery("signature not hexadecimal", refused, { headers: { "X-Hub-Signature-256": `sha256=${"zz".repeat(32)}` } }),
     delivery("body altered after signing", refused, { body: `${body} `, headers: { "X-Hub-Signature-256": right } }),
-    delivery("only the old SHA-1 signature", refused, { headers: { "X-Hub-Signature-256": null, "X-Hub-Signature": sha1 } }),
+    delivery("only the old SHA-1 signature", refused, {
+      headers: { "X-Hub-Signature-256": null, "X-Hub-Signature": sha1 },
+    }),
     delivery("no signature", [400, 401], { headers: { "X-Hub-Signature-256": null, "X-Hub-Signature": null } }),
     delivery("no X-GitHub-Event", malformed, { headers: { "X-GitHub-Event": null } }),
     delivery("no X-GitHub-Delivery", malformed, { headers: { "X-GitHub-Delivery": null } }),
@@ -35,7 +37,9 @@ export function hostileDeliveries(secret, example) {
     delivery("JSON that is no object", [200, 400], { body: "[]" }),
     delivery("an object with nothing in it", notOurFault, { body: "{}" }),
     delivery("nested a hundred thousand deep", notOurFault, { body: `${"[".repeat(1e5)}${"]".repeat(1e5)}` }),
-    delivery("numbers out of range", notOurFault, { body: '{"action":"opened","number":1e400,"installation":{"id":-1}}' }),
+    delivery("numbers out of range", notOurFault, {
+      body: '{"action":"opened","number":1e400,"installation":{"id":-1}}',
+    }),
     delivery("an action nobody knows", ignored, { body: JSON.stringify({ ...example.payload, action: "levitated" }) }),
     delivery("an event nobody knows", ignored, { event: "levitation" }),
     delivery("null in every member", notOurFault, { body: JSON.stringify(nulled(example.payload)) }),

@@ -23,7 +23,15 @@ export async function replay({ url, secret, examples, hostile = true }) {
     const status = await post(url, secret, delivery, ownAgent);
     const { name, event, action } = delivery;
     const ms = Math.round(performance.now() - started);
-    results.push({ name, event, action, status, expected: `${least}-${most}`, ok: status >= least && status <= most, ms });
+    results.push({
+      name,
+      event,
+      action,
+      status,
+      expected: `${least}-${most}`,
+      ok: status >= least && status <= most,
+      ms,
+    });
   };
   for (const { payload, ...example } of examples) {
     await send({ ...example, body: JSON.stringify(payload), headers: {} }, [200, 299], agent);

@@ -7,11 +7,18 @@ test("tokens carry the repositories and permissions asked for, and no more", () 
     const { repo, number, head_sha: sha } = await github.pullRequest({ private: true });
     await github.control("POST", "/repositories", { repo: "acme/other", private: true });
     const ask = (body) =>
-      github.json(`/app/installations/${github.installationId}/access_tokens`, { method: "POST", token: github.appJwt(), body });
+      github.json(`/app/installations/${github.installationId}/access_tokens`, {
+        method: "POST",
+        token: github.appJwt(),
+        body,
+      });
 
     const reduced = await ask({ repositories: ["imagegen"], permissions: { contents: "read" } });
     assert.deepEqual(reduced.body.permissions, { contents: "read" });
-    assert.deepEqual(reduced.body.repositories.map((row) => row.full_name), [repo]);
+    assert.deepEqual(
+      reduced.body.repositories.map((row) => row.full_name),
+      [repo],
+    );
     const { token } = reduced.body;
     const status = async (path, options) => (await github.json(path, { token, ...options })).status;
     assert.equal(await status(`/repos/${repo}/contents/suite.py`), 200);
@@ -81,7 +88,11 @@ test("comments name their App, reactions are kept once per person", () =>
     assert.equal(created.body.user.login, "difftest[bot]");
     assert.equal(created.body.performed_via_github_app.slug, "difftest");
     // octocrab edits with POST, which GitHub takes for PATCH
-    const edited = await github.json(`/repos/${repo}/issues/comments/${created.body.id}`, { method: "POST", token, body: { body: "new" } });
+    const edited = await github.json(`/repos/${repo}/issues/comments/${created.body.id}`, {
+      method: "POST",
+      token,
+      body: { body: "new" },
+    });
     assert.equal(edited.body.body, "new");
 
     const { id } = await github.control("POST", "/comments", { repo, number, as: "writer", body: "/difftest run" });
@@ -98,7 +109,10 @@ test("comments name their App, reactions are kept once per person", () =>
     const [violation] = await github.control("GET", "/violations");
     assert.equal(violation.rule, "comment-too-long");
     const pull = `/repos/${repo}/issues/${number}`;
-    assert.equal((await github.json(`${pull}/reactions`, { method: "POST", token, body: { content: "rocket" } })).status, 201);
+    assert.equal(
+      (await github.json(`${pull}/reactions`, { method: "POST", token, body: { content: "rocket" } })).status,
+      201,
+    );
     const issue = (await github.json(pull, { token })).body;
     assert.match(issue.pull_request.url, /pulls\/1$/);
     assert.equal(issue.reactions.rocket, 1);

@@ -23,18 +23,33 @@ const output = (more) => ({ title: "Regressed", summary: "one test", ...more });
 
 test("a check run carries its App, its pull request and all annotations ever sent", () =>
   withCheckRuns(async ({ github, pull, token, path, create, update, complaints }) => {
-    const started = await create({ status: "in_progress", external_id: "job-1", output: output({ annotations: [annotation(1, { title: "T" })] }) });
+    const started = await create({
+      status: "in_progress",
+      external_id: "job-1",
+      output: output({ annotations: [annotation(1, { title: "T" })] }),
+    });
     assert.equal(started.status, 201);
     const { id } = started.body;
     assert.equal(started.body.app.slug, "difftest");
     assert.equal(started.body.pull_requests[0].number, pull.number);
     assert.match(started.body.output.annotations_url, /annotations$/);
     const actions = [{ label: "Accept", description: "Take as baseline", identifier: "accept" }];
-    const done = { status: "completed", conclusion: "failure", actions, output: output({ annotations: [annotation(2)] }) };
+    const done = {
+      status: "completed",
+      conclusion: "failure",
+      actions,
+      output: output({ annotations: [annotation(2)] }),
+    };
     const completed = await update(id, done);
     assert.equal(completed.body.output.annotations_count, 2);
     const kept = await github.json(`${path}/${id}/annotations`, { token });
-    assert.deepEqual(kept.body.map(({ start_line: line, title }) => [line, title]), [[1, "T"], [2, null]]);
+    assert.deepEqual(
+      kept.body.map(({ start_line: line, title }) => [line, title]),
+      [
+        [1, "T"],
+        [2, null],
+      ],
+    );
     const { check_runs: runs } = await github.control("GET", `/state?repo=${pull.repo}`);
     assert.equal(runs[0].conclusion, "failure");
     assert.equal(runs[0].output.annotations.length, 2);
@@ -51,13 +66,22 @@ test("GitHub's OpenAPI description catches what the App must not send", () =>
     };
     const action = (n) => ({ label: `L${n}`, description: "d", identifier: `i${n}` });
     await clean("four actions", /actions must NOT have more than 3 items/, { actions: [1, 2, 3, 4].map(action) });
-    await clean("a long label", /label must NOT have more than 20/, { actions: [{ ...action(1), label: "x".repeat(21) }] });
+    await clean("a long label", /label must NOT have more than 20/, {
+      actions: [{ ...action(1), label: "x".repeat(21) }],
+    });
     const many = Array.from({ length: 51 }, (_, index) => annotation(index + 1));
-    await clean("51 annotations", /annotations must NOT have more than 50 items/, { output: output({ annotations: many }) });
-    await clean("a huge summary", /summary must NOT have more than 65535/, { output: output({ summary: "x".repeat(70_000) }) });
+    await clean("51 annotations", /annotations must NOT have more than 50 items/, {
+      output: output({ annotations: many }),
+    });
+    await clean("a huge summary", /summary must NOT have more than 65535/, {
+      output: output({ summary: "x".repeat(70_000) }),
+    });
     await clean("no title", /output must have required property 'title'/, { output: { summary: "s" } });
     await clean("no conclusion", /completed without a conclusion/, { status: "completed" });
-    await clean("too early a conclusion", /a conclusion with status 'in_progress'/, { status: "in_progress", conclusion: "success" });
+    await clean("too early a conclusion", /a conclusion with status 'in_progress'/, {
+      status: "in_progress",
+      conclusion: "success",
+    });
     await clean("a misspelt member", /unknown member '\/externalId'/, { externalId: "1" });
     assert.deepEqual(await complaints(), []);
   }));
@@ -69,7 +93,13 @@ test("unknown paths, methods and queries of the App are violations; a person's a
     await github.fetch(`/repos/${pull.repo}/pulls?state=opened&size=3`, { token });
     await github.fetch("/app/hook/deliveries", { token });
     const found = (await complaints()).join("\n");
-    for (const pattern of [/chekruns is not in/, /DELETE is not offered/, /state must be equal/, /'size'/, /takes an App JWT/]) {
+    for (const pattern of [
+      /chekruns is not in/,
+      /DELETE is not offered/,
+      /state must be equal/,
+      /'size'/,
+      /takes an App JWT/,
+    ]) {
       assert.match(found, pattern);
     }
     await github.control("DELETE", "/requests");

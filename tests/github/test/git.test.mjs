@@ -45,7 +45,14 @@ test("one commit can be fetched by SHA with a token that reads contents, and not
 test("a superseded commit and a pull request's ref can still be fetched", () =>
   withStandIn(async (github) => {
     const { repo, number, head_sha: first } = await github.pullRequest();
-    const change = { repo, as: "writer", branch: "better", parent: "main", force: true, files: { "suite.py": "a = 4\n" } };
+    const change = {
+      repo,
+      as: "writer",
+      branch: "better",
+      parent: "main",
+      force: true,
+      files: { "suite.py": "a = 4\n" },
+    };
     const { sha } = await github.control("POST", "/push", change);
     assert.equal(github.events("push").at(-1).forced, true);
     const url = withToken(`${github.url}/${repo}.git`, await github.token());
@@ -139,9 +146,20 @@ test("a repository and a change can come from a local folder", () =>
     const repo = "acme/imagegen";
     await github.control("POST", "/repositories", { repo, folder });
     writeFileSync(join(folder, "suite", "a.py"), "a = 2\n");
-    const { sha } = await github.control("POST", "/push", { repo, as: "maintainer", folder, message: "From the folder" });
+    const { sha } = await github.control("POST", "/push", {
+      repo,
+      as: "maintainer",
+      folder,
+      message: "From the folder",
+    });
     const { body } = await github.json(`/repos/${repo}/commits/${sha}`, { token: await github.token() });
-    assert.deepEqual(body.files.map(({ filename }) => filename), ["suite/a.py"]);
+    assert.deepEqual(
+      body.files.map(({ filename }) => filename),
+      ["suite/a.py"],
+    );
     const { body: root } = await github.json(`/repos/${repo}/contents`, { token: await github.token() });
-    assert.deepEqual(root.map(({ name }) => name), [".gitignore", "suite"]);
+    assert.deepEqual(
+      root.map(({ name }) => name),
+      [".gitignore", "suite"],
+    );
   }));

@@ -84,7 +84,10 @@ function makeClient({ url, folder, receiver }) {
     await client.control("POST", "/collaborators", { repo, login: "writer", role: "write" });
     const change = { repo, as: "writer", branch: "better", files: { "suite.py": "a = 2\n" }, message: "Better" };
     await client.control("POST", "/push", change);
-    return { repo, ...(await client.control("POST", "/pulls", { repo, as: "writer", title: "Better", head: "better" })) };
+    return {
+      repo,
+      ...(await client.control("POST", "/pulls", { repo, as: "writer", title: "Better", head: "better" })),
+    };
   };
   return client;
 }

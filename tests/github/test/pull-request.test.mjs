@@ -72,7 +72,12 @@ test("a fork's head can be read through the base repository", () =>
     await github.control("POST", "/repositories", { repo, files: { "suite.py": "a = 1\n" } });
     await github.control("POST", "/forks", { repo, as: "contributor" });
     const files = { "suite.py": "a = 9\n" };
-    const pushed = await github.control("POST", "/push", { repo: "contributor/imagegen", as: "contributor", branch: "mine", files });
+    const pushed = await github.control("POST", "/push", {
+      repo: "contributor/imagegen",
+      as: "contributor",
+      branch: "mine",
+      files,
+    });
     assert.deepEqual(pushed.deliveries, [], "the App is not installed on the fork");
     const pull = { repo, as: "contributor", title: "From a fork", head: "contributor:mine" };
     const { head_sha: sha } = await github.control("POST", "/pulls", pull);
@@ -82,7 +87,12 @@ test("a fork's head can be read through the base repository", () =>
     const token = await github.token({ repositories: ["imagegen"], permissions: { contents: "read" } });
     const commit = await github.json(`/repos/${repo}/commits/${sha}`, { token });
     assert.equal(commit.status, 200);
-    await github.control("POST", "/push", { repo: "contributor/imagegen", as: "contributor", branch: "mine", files: { b: "1" } });
+    await github.control("POST", "/push", {
+      repo: "contributor/imagegen",
+      as: "contributor",
+      branch: "mine",
+      files: { b: "1" },
+    });
     assert.equal(github.events("pull_request").at(-1).action, "synchronize");
   }));
 

@@ -33,13 +33,17 @@ test("a dropped connection leaves a write applied, or not, as asked", () =>
   withStandIn(async (github) => {
     const { repo, number } = await github.pullRequest();
     const token = await github.token();
-    const post = (body) => github.fetch(`/repos/${repo}/issues/${number}/comments`, { method: "POST", token, body: { body } });
+    const post = (body) =>
+      github.fetch(`/repos/${repo}/issues/${number}/comments`, { method: "POST", token, body: { body } });
     await github.control("POST", "/faults", { method: "POST", path: "/comments$", drop: "after" });
     await assert.rejects(post("applied"));
     await github.control("POST", "/faults", { method: "POST", path: "/comments$", drop: "before" });
     await assert.rejects(post("never"));
     const { comments } = await github.control("GET", "/state");
-    assert.deepEqual(comments.map(({ body }) => body), ["applied"]);
+    assert.deepEqual(
+      comments.map(({ body }) => body),
+      ["applied"],
+    );
     const [first] = await github.control("GET", "/requests?method=POST&path=/comments$");
     assert.equal(first.caller.kind, "installation");
     assert.equal(JSON.stringify(first).includes(token), false, "the log keeps no token");
@@ -117,13 +121,17 @@ test("a suspended installation gets neither tokens nor events until it is resume
     assert.deepEqual((await github.control("POST", "/comments", comment)).deliveries, []);
     await github.control("POST", "/installations/announce", { action: "unsuspend", as: "maintainer" });
     assert.equal((await github.json(`/repos/${repo}`, { token })).status, 200);
-    assert.deepEqual(github.events("installation").map(({ action }) => action), ["suspend", "unsuspend"]);
+    assert.deepEqual(
+      github.events("installation").map(({ action }) => action),
+      ["suspend", "unsuspend"],
+    );
   }));
 
 test("two pushes at the same moment follow one another", () =>
   withStandIn(async (github) => {
     const { repo } = await github.pullRequest();
-    const push = (name) => github.control("POST", "/push", { repo, as: "writer", branch: "better", files: { [name]: name } });
+    const push = (name) =>
+      github.control("POST", "/push", { repo, as: "writer", branch: "better", files: { [name]: name } });
     const [first, second] = await Promise.all([push("a"), push("b")]);
     assert.ok(first.sha === second.before || second.sha === first.before);
     await github.control("DELETE", "/branches", { repo, branch: "better", as: "writer" });
