@@ -1,0 +1,109 @@
+"""All that the native engine calls. It imports this module and no other.
+
+What a repository's own code prints goes to standard error: standard output may carry the event stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from difftest import body, discovery
+from difftest.discovery import CollectedTest
+from difftest.errors import DifftestError
+from difftest.imports import importing_from
+from difftest.registry import Quality, clear_registry
+
+if TYPE_CHECKING:
+    from difftest.generators.protocol import Generator
+    from difftest.metrics.protocol import Metric
+
+_root = Path()
+_collected: dict[str, CollectedTest] = {}
+
+
+def collect(test_dir: str, root: str) -> str:
+    """JSON ``{"tests": [TestSpec...], "errors": [CollectionError...]}``, as in core/src/suite.rs."""
+    global _root
+    clear_registry()
+    _collected.clear()
+    _root = Path(root).resolve()
+    with _prints_to_stderr():
+        collection = discovery.collect(Path(test_dir), _root)
+    _collected.update({test.id: test for test in collection.tests})
+    return json.dumps(
+        {
+            "tests": [_spec(test) for test in collection.tests],
+            "errors": [
+                {"place": {"file": error.file, "line": error.line}, "message": error.message}
+                for error in collection.errors
+            ],
+        },
+        ensure_ascii=False,
+    )
+
+
+def load_generator(options_json: str) -> Generator:
+    """Options: ``{"generator": null | "onnx" | "module:factory", "model", "device", "root"}``."""
+    from difftest import generators
+
+    with _prints_to_stderr():
+        return generators.load(generators.Options(**json.loads(options_json)))
+
+
+def load_metric(name: str) -> Metric:
+    """A metric by the name that tests use."""
+    from difftest import metrics
+
+    with _prints_to_stderr():
+        return metrics.load(name)
+
+
+def run_body(test_id: str, model: Generator) -> None:
+    """Call the function of a collected test with a handle to ``model``, if its body is not empty."""
+    test = _collected.get(test_id)
+    if test is None:
+        raise DifftestError(f"no test `{test_id}` was collected in this process")
+    with _prints_to_stderr(), importing_from(test.source.parent):
+        body.run(test.definition, model, _root)
+
+
+def _spec(test: CollectedTest) -> dict[str, Any]:
+    definition = test.definition
+    kind: dict[str, Any]
+    if isinstance(definition.kind, Quality):
+        kind = {
+            "kind": "quality",
+            "metrics": list(definition.kind.metrics),
+            "thresholds": dict(definition.kind.thresholds),
+            "reference_dir": definition.kind.reference_dir,
+        }
+    else:
+        kind = {
+            "kind": "visual_regression",
+            "baseline_dir": definition.kind.baseline_dir,
+            "ssim_threshold": definition.kind.ssim_threshold,
+        }
+    return {
+        "id": test.id,
+        "place": {
+            "file": discovery.relative(Path(definition.file), _root),
+            "line": definition.line,
+        },
+        **kind,
+        "prompts": list(definition.prompts),
+        "variables": {name: list(values) for name, values in definition.variables.items()},
+        "negative_prompt": definition.negative_prompt,
+        "seeds": list(definition.seeds),
+        "suite": definition.suite,
+    }
+
+
+@contextlib.contextmanager
+def _prints_to_stderr() -> Iterator[None]:
+    with contextlib.redirect_stdout(sys.stderr):
+        yield

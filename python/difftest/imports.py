@@ -1,0 +1,135 @@
+"""Importing files of the repository under test, each as itself.
+
+Two folders may hold files of one name, tests as well as the modules beside them. So a test file is imported under a
+name made from its path, and the modules it finds beside itself are put aside when another folder's turn comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+_PREFIX = "_difftest_"
+#: The repository under test; there is one in a process.
+_root: Path | None = None
+#: By import base: the modules that were found directly in it, while another base has its turn.
+_aside: dict[Path, dict[str, ModuleType]] = {}
+#: ``sys.path`` and ``sys.modules`` are the process's: one thread at a time gives a base its turn.
+_turn = threading.RLock()
+_bases: list[Path] = []
+
+
+def enter_repository(root: Path) -> None:
+    """Make the repository's modules importable, and forget what was imported from test folders before."""
+    global _root
+    _root = root
+    make_importable(root)
+    _aside.clear()
+    for name in [name for name in sys.modules if name.startswith(_PREFIX)]:
+        del sys.modules[name]
+
+
+def make_importable(root: Path) -> None:
+    """Put the repository's root first on the path, where it is not on it."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    importlib.invalidate_caches()
+
+
+def is_test_module(name: str) -> bool:
+    """Whether this module was imported as a test file."""
+    return name.startswith(_PREFIX)
+
+
+def import_file(file: Path) -> ModuleType:
+    """Run the file as a module. Raises whatever the file raises, ``SyntaxError`` included."""
+    name = _module_name(file)
+    with importing_from(file.parent):
+        package, _, _ = name.rpartition(".")
+        if package:
+            importlib.import_module(package)
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file} is not a Python file")
+        module = importlib.util.module_from_spec(spec)
+        # Before it runs: dataclasses and pickle look a class's module up by its name.
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+
+@contextlib.contextmanager
+def importing_from(folder: Path) -> Iterator[None]:
+    """Inside, a file of ``folder`` imports as pytest would have it: from its import base, then from the root.
+
+    Needed again whenever code of that file runs: it may import when it is called. Folders outside of the repository
+    need nothing.
+    """
+    base = import_base(folder)
+    if _root is None or base == _root or not base.is_relative_to(_root):
+        yield
+        return
+    with _turn:
+        if _bases and _bases[-1] == base:
+            yield
+            return
+        _bases.append(base)
+        sys.path.insert(0, str(base))
+        importlib.invalidate_caches()
+        sys.modules.update(_aside.pop(base, {}))
+        try:
+            yield
+        finally:
+            _bases.pop()
+            with contextlib.suppress(ValueError):
+                sys.path.remove(str(base))
+            found = {
+                name: module
+                for name, module in list(sys.modules.items())
+                if _lies_in(module, name, base)
+            }
+            _aside[base] = found
+            for name in found:
+                del sys.modules[name]
+
+
+def import_base(folder: Path) -> Path:
+    """The folder itself, or the one above the package that it belongs to."""
+    while (folder / "__init__.py").exists() and folder.parent != folder:
+        folder = folder.parent
+    return folder
+
+
+def _module_name(file: Path) -> str:
+    base = import_base(file.parent)
+    if base != file.parent:
+        return ".".join(file.with_suffix("").relative_to(base).parts)
+    path = file.relative_to(_root) if _root and file.is_relative_to(_root) else file
+    digest = hashlib.sha256(path.as_posix().encode()).hexdigest()[:8]
+    return f"{_PREFIX}{re.sub(r'[^0-9a-zA-Z]+', '_', file.stem)}_{digest}"
+
+
+def _lies_in(module: object, name: str, base: Path) -> bool:
+    """Whether the module's topmost package or module is an entry of ``base``."""
+    top = name.partition(".")[0]
+    if top.startswith(_PREFIX) or top == "difftest":
+        return False
+    namespace = vars(module) if isinstance(module, ModuleType) else {}
+    file = namespace.get("__file__")
+    places = [file] if file else list(namespace.get("__path__") or ())
+    return any(
+        Path(place).is_relative_to(base / top) or Path(place) == base / f"{top}.py"
+        for place in places
+    )
