@@ -1,1 +1,4 @@
-//! placeholder while the room is built
+//! What runs suites: the engine that drives Python, and the daemon that leases jobs from an App
+//! and has the engine run them.
+
+pub mod engine;

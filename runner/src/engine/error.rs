@@ -1,0 +1,59 @@
+//! How a run can end without a result.
+
+use std::path::{Path, PathBuf};
+
+use difftest_core::config::ConfigError;
+use pyo3::PyErr;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("there is no suite `{name}` in the configuration; {hint}")]
+    UnknownSuite { name: String, hint: String },
+    #[error(
+        "{} is not a folder; name the one that holds your test_*.py files with --test-dir, or with `test_dir` in difftest.toml",
+        .0.display()
+    )]
+    NoTestDir(PathBuf),
+    #[error(
+        "nothing to run: {} holds no test_*.py file with a function under @difftest.test or @difftest.visual_regression",
+        .0.display()
+    )]
+    NothingDiscovered(PathBuf),
+    #[error("nothing to run: none of the {discovered} tests has `{filter}` in its identifier")]
+    NothingSelected { filter: String, discovered: usize },
+    #[error("nothing to run: no test could be collected")]
+    NothingCollected,
+    #[error(
+        "{} already holds a run; give another --run-dir, or remove it",
+        .0.display()
+    )]
+    RunDirTaken(PathBuf),
+    #[error(
+        "--reference {}: this folder holds no readable run ({reason}); give `baseline`, `none`, or the --run-dir of another run",
+        .dir.display()
+    )]
+    BadReference { dir: PathBuf, reason: String },
+    #[error("cannot {what} {}: {source}", .path.display())]
+    File { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("an image could not be encoded as PNG: {0}")]
+    Encode(image::ImageError),
+    /// A message of `difftest.errors`: it names input, place and mend.
+    #[error("{0}")]
+    Python(String),
+    #[error("the Python side of difftest answered in a form this version does not know: {0}")]
+    Bridge(String),
+    #[error("interrupted")]
+    Interrupted,
+    /// Nothing a user did: the trace is what helps.
+    #[error("{0}")]
+    Bug(PyErr),
+}
+
+impl EngineError {
+    pub fn file(what: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::File { what, path, source }
+    }
+}

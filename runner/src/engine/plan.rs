@@ -1,0 +1,240 @@
+//! From the tests that discovery found to the images that have to be made. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use difftest_core::cell;
+use difftest_core::event::CellKey;
+use difftest_core::metric::{Category, MetricInfo};
+use difftest_core::suite::{CollectionError, TestKind, TestSpec};
+
+/// A test and its images, in the order they are made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedTest {
+    pub spec: TestSpec,
+    pub cells: Vec<CellKey>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    pub tests: Vec<PlannedTest>,
+    /// Tests that cannot run as they are written; the others still do.
+    pub errors: Vec<CollectionError>,
+}
+
+/// What images are compared with, as far as a plan has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferenceKind {
+    Baseline,
+    Run,
+    None,
+}
+
+impl Plan {
+    /// Expands every test into its cells.
+    pub fn new(specs: Vec<TestSpec>) -> Self {
+        let mut plan = Self::default();
+        for spec in specs {
+            match cells(&spec) {
+                Ok(cells) => plan.tests.push(PlannedTest { spec, cells }),
+                Err(message) => {
+                    plan.errors.push(CollectionError { place: spec.place, message });
+                }
+            }
+        }
+        plan
+    }
+
+    pub fn cell_count(&self) -> usize {
+        self.tests.iter().map(|t| t.cells.len()).sum()
+    }
+
+    /// Every metric that a test asks for.
+    pub fn metrics(&self) -> BTreeSet<String> {
+        self.tests.iter().flat_map(|t| t.spec.metrics()).collect()
+    }
+
+    /// Takes out every test that `fault` finds fault with.
+    pub fn reject(&mut self, fault: impl Fn(&PlannedTest) -> Option<String>) {
+        let (errors, tests) = (&mut self.errors, &mut self.tests);
+        tests.retain(|test| match fault(test) {
+            Some(message) => {
+                errors.push(CollectionError { place: test.spec.place.clone(), message });
+                false
+            }
+            None => true,
+        });
+    }
+}
+
+fn cells(spec: &TestSpec) -> Result<Vec<CellKey>, String> {
+    let expanded = cell::expand(spec).map_err(|e| e.to_string())?;
+    let mut seen = BTreeSet::new();
+    let cells: Vec<CellKey> =
+        expanded.into_iter().filter(|cell| seen.insert(cell.clone())).collect();
+    let name = spec.id.name();
+    if spec.seeds.is_empty() {
+        return Err(format!("`{name}` has no seeds; give at least one, as in seeds=[42]"));
+    }
+    if cells.is_empty() {
+        return Err(format!("`{name}` has no prompts; give at least one"));
+    }
+    Ok(cells)
+}
+
+/// Where a test's stored references are, relative to the repository's root.
+pub fn reference_dir(spec: &TestSpec) -> Option<&str> {
+    match &spec.kind {
+        TestKind::Quality { reference_dir, .. } => reference_dir.as_deref(),
+        TestKind::VisualRegression { baseline_dir, .. } => Some(baseline_dir),
+    }
+}
+
+/// The file of a cell's stored reference, relative to the repository's root.
+pub fn reference_file(spec: &TestSpec, cell: &CellKey) -> Option<String> {
+    let dir = reference_dir(spec)?.trim_end_matches('/');
+    Some(format!("{dir}/{}", cell::baseline_path(cell)))
+}
+
+/// Whether a test compares its images with others.
+pub fn compares(spec: &TestSpec, known: &BTreeMap<String, MetricInfo>) -> bool {
+    spec.metrics()
+        .iter()
+        .any(|name| known.get(name).is_some_and(|m| m.category == Category::Reference))
+}
+
+/// Why a test that compares images cannot: it names no folder to find them in.
+pub fn missing_reference_dir(
+    test: &PlannedTest,
+    known: &BTreeMap<String, MetricInfo>,
+    reference: ReferenceKind,
+) -> Option<String> {
+    let needs_one = reference == ReferenceKind::Baseline && compares(&test.spec, known);
+    (needs_one && reference_dir(&test.spec).is_none()).then(|| {
+        format!(
+            "`{}` scores a metric that compares with a reference image and names no folder of them; give reference_dir=\"…\"",
+            test.spec.id.name()
+        )
+    })
+}
+
+/// The tests whose stored references would be the same files as an earlier test's, with why.
+///
+/// A baseline's path has the function's name, not its file: two functions of one name with a
+/// prompt and seed in common would overwrite each other in silence.
+pub fn shared_baselines(tests: &[PlannedTest]) -> BTreeMap<String, String> {
+    let mut owner: BTreeMap<String, &TestSpec> = BTreeMap::new();
+    let mut clashes = BTreeMap::new();
+    for test in tests {
+        for cell in &test.cells {
+            let Some(file) = reference_file(&test.spec, cell) else { continue };
+            let first = owner.entry(file.clone()).or_insert(&test.spec);
+            if first.id != test.spec.id {
+                clashes.entry(test.spec.id.as_str().to_owned()).or_insert_with(|| {
+                    format!(
+                        "`{}` would share its baseline {file} with the test at {}:{}; rename one of them or give it another folder",
+                        test.spec.id.name(),
+                        first.place.file,
+                        first.place.line,
+                    )
+                });
+            }
+        }
+    }
+    clashes
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use difftest_core::suite::{Place, TestId};
+
+    fn visual(id: &str, prompts: &[&str], seeds: &[i64]) -> TestSpec {
+        TestSpec {
+            id: TestId(id.into()),
+            place: Place { file: id.split("::").next().unwrap().into(), line: 4 },
+            kind: TestKind::VisualRegression {
+                baseline_dir: "baselines/".into(),
+                ssim_threshold: 0.85,
+            },
+            prompts: prompts.iter().map(|p| (*p).into()).collect(),
+            variables: BTreeMap::from([("c".into(), vec!["red".into(), "blue".into()])]),
+            negative_prompt: None,
+            seeds: seeds.to_vec(),
+            suite: None,
+        }
+    }
+
+    fn known() -> BTreeMap<String, MetricInfo> {
+        difftest_core::metric::builtin().into_iter().map(|m| (m.name.clone(), m)).collect()
+    }
+
+    #[test]
+    fn a_test_becomes_every_prompt_with_every_seed_once() {
+        let plan = Plan::new(vec![visual("t.py::a", &["a {c} cat", "a red cat"], &[1, 2, 1])]);
+        let cells: Vec<(&str, i64)> =
+            plan.tests[0].cells.iter().map(|c| (c.prompt.as_str(), c.seed)).collect();
+        assert_eq!(
+            cells,
+            [("a red cat", 1), ("a red cat", 2), ("a blue cat", 1), ("a blue cat", 2)]
+        );
+    }
+
+    #[test]
+    fn a_test_that_cannot_run_is_an_error_at_its_line_and_the_others_stay() {
+        let plan = Plan::new(vec![
+            visual("a.py::x", &["a {k}"], &[1]),
+            visual("b.py::y", &[], &[1]),
+            visual("c.py::z", &["p"], &[]),
+            visual("d.py::ok", &["p"], &[1]),
+        ]);
+        assert_eq!(plan.tests.len(), 1);
+        assert_eq!(plan.errors.len(), 3);
+        assert_eq!((plan.errors[0].place.file.as_str(), plan.errors[0].place.line), ("a.py", 4));
+        assert!(plan.errors[1].message.contains("no prompts"));
+        assert!(plan.errors[2].message.contains("no seeds"));
+    }
+
+    #[test]
+    fn prompts_that_begin_alike_have_baselines_of_their_own() {
+        let long = "a very long prompt that says the same for fifty characters and more, ";
+        let (one, two) = (format!("{long}one"), format!("{long}two"));
+        let plan = Plan::new(vec![visual("t.py::a", &[&one, &two], &[1])]);
+        let files: BTreeSet<String> = plan.tests[0]
+            .cells
+            .iter()
+            .filter_map(|c| reference_file(&plan.tests[0].spec, c))
+            .collect();
+        assert_eq!(files.len(), 2);
+        assert!(files.iter().all(|f| f.starts_with("baselines/a/")), "{files:?}");
+        assert!(shared_baselines(&plan.tests).is_empty());
+    }
+
+    #[test]
+    fn two_tests_never_share_a_baseline_in_silence() {
+        let mut plan = Plan::new(vec![
+            visual("a.py::same", &["p"], &[1]),
+            visual("b.py::same", &["p"], &[1]),
+            visual("c.py::same", &["q"], &[1]),
+        ]);
+        let clashes = shared_baselines(&plan.tests);
+        plan.reject(|test| clashes.get(test.spec.id.as_str()).cloned());
+        assert_eq!(plan.tests.len(), 2);
+        assert!(plan.errors[0].message.contains("a.py:4"), "{}", plan.errors[0].message);
+    }
+
+    #[test]
+    fn a_comparing_test_without_a_folder_needs_another_reference() {
+        let mut spec = visual("t.py::a", &["p"], &[1]);
+        spec.kind = TestKind::Quality {
+            metrics: vec!["ssim".into()],
+            thresholds: BTreeMap::new(),
+            reference_dir: None,
+        };
+        let plan = Plan::new(vec![spec]);
+        let fault = |kind| missing_reference_dir(&plan.tests[0], &known(), kind);
+        assert!(fault(ReferenceKind::Baseline).unwrap().contains("reference_dir"));
+        assert_eq!(fault(ReferenceKind::Run), None);
+        assert_eq!(fault(ReferenceKind::None), None);
+    }
+}
