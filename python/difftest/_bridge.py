@@ -1,14 +1,8 @@
-"""All that the native engine calls. It imports this module and no other.
-
-What a repository's own code prints goes to standard error: standard output may carry the event stream.
-"""
+"""All that the native engine calls. It imports this module and no other."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +10,7 @@ from difftest import body, discovery
 from difftest.discovery import CollectedTest
 from difftest.errors import DifftestError
 from difftest.imports import importing_from
+from difftest.prints import to_stderr
 from difftest.registry import Quality, clear_registry
 
 if TYPE_CHECKING:
@@ -32,7 +27,7 @@ def collect(test_dir: str, root: str) -> str:
     clear_registry()
     _collected.clear()
     _root = Path(root).resolve()
-    with _prints_to_stderr():
+    with to_stderr():
         collection = discovery.collect(Path(test_dir), _root)
     _collected.update({test.id: test for test in collection.tests})
     return json.dumps(
@@ -51,7 +46,7 @@ def load_generator(options_json: str) -> Generator:
     """Options: ``{"generator": null | "onnx" | "module:factory", "model", "device", "root"}``."""
     from difftest import generators
 
-    with _prints_to_stderr():
+    with to_stderr():
         return generators.load(generators.Options(**json.loads(options_json)))
 
 
@@ -59,7 +54,7 @@ def load_metric(name: str) -> Metric:
     """A metric by the name that tests use."""
     from difftest import metrics
 
-    with _prints_to_stderr():
+    with to_stderr():
         return metrics.load(name)
 
 
@@ -68,8 +63,13 @@ def run_body(test_id: str, model: Generator) -> None:
     test = _collected.get(test_id)
     if test is None:
         raise DifftestError(f"no test `{test_id}` was collected in this process")
-    with _prints_to_stderr(), importing_from(test.source.parent):
-        body.run(test.definition, model, _root)
+    try:
+        with to_stderr(), importing_from(test.source.parent):
+            body.run(test.definition, model)
+    except (AssertionError, DifftestError) as failed:
+        raise failed.with_traceback(
+            None
+        ) from failed.__cause__  # its message has the place; the rest is our own frames
 
 
 def _spec(test: CollectedTest) -> dict[str, Any]:
@@ -101,9 +101,3 @@ def _spec(test: CollectedTest) -> dict[str, Any]:
         "seeds": list(definition.seeds),
         "suite": definition.suite,
     }
-
-
-@contextlib.contextmanager
-def _prints_to_stderr() -> Iterator[None]:
-    with contextlib.redirect_stdout(sys.stderr):
-        yield

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from difftest.errors import DifftestError
-from difftest.traces import describe
+from difftest.traces import describe, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -70,7 +70,7 @@ def _is_nothing(step: ast.stmt) -> bool:
     return constant or isinstance(step, ast.Pass)
 
 
-def run(test: TestDefinition, generator: Generator, root: Path) -> None:
+def run(test: TestDefinition, generator: Generator) -> None:
     """Call the test's function, with the model if it takes one. Does nothing where its body is empty.
 
     Raises ``AssertionError`` with the place, the assertion and the values in it, and ``DifftestError`` for anything
@@ -88,20 +88,20 @@ def run(test: TestDefinition, generator: Generator, root: Path) -> None:
         else:
             test.function()
     except AssertionError as failed:
-        raise AssertionError(_explain(failed, test, root)) from failed
+        raise AssertionError(_explain(failed, test)) from failed
     except DifftestError:
         raise
     except (Exception, SystemExit) as broken:
-        frame, line = _last_line_of(broken, test)
-        where = f"{_shown(test.file, root)}:{line}" if frame else _shown(test.file, root)
+        _, line = _last_line_of(broken, test)
+        where = shown(Path(test.file), line)
         raise DifftestError(
             f"the body of {test.name} broke at {where}: {describe(broken)}"
         ) from broken
 
 
-def _explain(failed: AssertionError, test: TestDefinition, root: Path) -> str:
+def _explain(failed: AssertionError, test: TestDefinition) -> str:
     frame, line = _last_line_of(failed, test)
-    place = f"{_shown(test.file, root)}:{line}"
+    place = shown(Path(test.file), line)
     said = str(failed)
     statement = _assertion_at(frame, line) if frame else None
     if frame is None or statement is None:
@@ -148,8 +148,3 @@ def _values(expression: ast.expr, names: Mapping[str, Any]) -> list[str]:
             elif hasattr(value, "item") and getattr(value, "ndim", None) == 0:
                 shown[node.id] = f"{node.id} = {value.item()!r}"
     return list(shown.values())
-
-
-def _shown(file: str, root: Path) -> str:
-    path = Path(file)
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else file

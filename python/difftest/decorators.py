@@ -57,11 +57,6 @@ def test(
     names = arguments.metrics(metrics)
     limits = arguments.thresholds(threshold, names)
     folder = None if reference_dir is None else arguments.folder("reference_dir", reference_dir)
-    if "ssim" in names and folder is None:
-        raise ConfigurationError(
-            f"metrics is {list(names)!r}, and `ssim` compares with reference images; give "
-            "reference_dir, or use @difftest.visual_regression to compare with a baseline"
-        )
     return _decorator(
         Quality(names, limits, folder),
         templates,

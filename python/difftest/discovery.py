@@ -63,6 +63,7 @@ def collect(test_dir: Path, root: Path) -> Collection:
             f"relative to {root}"
         )
     imports.enter_repository(root)
+    imports.forget_tests()
     collection = Collection()
     files = list(find_files(test_dir))
     for file in files:

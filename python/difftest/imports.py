@@ -28,20 +28,24 @@ _bases: list[Path] = []
 
 
 def enter_repository(root: Path) -> None:
-    """Make the repository's modules importable, and forget what was imported from test folders before."""
+    """Make the modules at the repository's (absolute) root importable."""
     global _root
     _root = root
-    make_importable(root)
-    _aside.clear()
-    for name in [name for name in sys.modules if name.startswith(_PREFIX)]:
-        del sys.modules[name]
-
-
-def make_importable(root: Path) -> None:
-    """Put the repository's root first on the path, where it is not on it."""
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     importlib.invalidate_caches()
+
+
+def repository() -> Path | None:
+    """The root that was entered last."""
+    return _root
+
+
+def forget_tests() -> None:
+    """Forget what was imported from test folders before: the files may have changed."""
+    _aside.clear()
+    for name in [name for name in sys.modules if is_test_module(name)]:
+        del sys.modules[name]
 
 
 def is_test_module(name: str) -> bool:
@@ -129,7 +133,5 @@ def _lies_in(module: object, name: str, base: Path) -> bool:
     namespace = vars(module) if isinstance(module, ModuleType) else {}
     file = namespace.get("__file__")
     places = [file] if file else list(namespace.get("__path__") or ())
-    return any(
-        Path(place).is_relative_to(base / top) or Path(place) == base / f"{top}.py"
-        for place in places
-    )
+    own = str(base / top)
+    return any(f"{place}/".startswith((f"{own}/", f"{own}.py/")) for place in places)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from difftest.errors import ConfigurationError
+from difftest.traces import shown
 
 Direction = Literal["higher_is_better", "lower_is_better"]
-Category = Literal["per_sample", "reference", "batch"]
+Category = Literal["per_sample", "reference"]
 
 DIRECTIONS: tuple[Direction, ...] = ("higher_is_better", "lower_is_better")
-CATEGORIES: tuple[Category, ...] = ("per_sample", "reference", "batch")
+CATEGORIES: tuple[Category, ...] = ("per_sample", "reference")
 
 #: The attribute under which a decorated function carries its definition.
 ATTRIBUTE = "__difftest__"
@@ -84,8 +86,9 @@ class Registry:
         known = self.metrics.get(metric.name)
         if known is not None and known.file != metric.file:
             raise ConfigurationError(
-                f"the metric `{metric.name}` is declared twice: at {known.file}:{known.line} and at "
-                f"{metric.file}:{metric.line}; rename one of them"
+                f"the metric `{metric.name}` is declared twice: at "
+                f"{shown(Path(known.file), known.line)} and at "
+                f"{shown(Path(metric.file), metric.line)}; rename one of them"
             )
         self.metrics[metric.name] = metric
 

@@ -7,6 +7,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from difftest.imports import repository
+
 #: difftest itself and the standard library.
 _NOT_THEIRS = (f"{Path(__file__).parent}/", "<", f"{sys.base_prefix}/lib")
 #: Folders of installed packages: nobody mends a test there.
@@ -34,13 +36,20 @@ def line_within(error: BaseException, root: Path) -> tuple[Path, int] | None:
     return found
 
 
+def shown(file: Path, line: int) -> str:
+    """``file:line`` as a person of the repository knows it: from its root."""
+    root = repository()
+    inside = root is not None and file.is_relative_to(root)
+    return f"{file.relative_to(root) if root and inside else file}:{line}"
+
+
 def _place(error: BaseException) -> str | None:
     found = None
     trace: TracebackType | None = error.__traceback__
     for frame, line in traceback.walk_tb(trace):
         file = Path(frame.f_code.co_filename)
         if _is_own_code(file):
-            found = f"{file}:{line}"
+            found = shown(file, line)
     return found
 
 

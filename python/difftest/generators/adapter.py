@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import difftest
 from difftest.errors import DifftestError, GeneratorError, MissingDependencyError
 from difftest.generators.pixels import to_rgb
+from difftest.prints import to_stderr
 from difftest.traces import innermost
 
 if TYPE_CHECKING:
@@ -179,7 +180,8 @@ class Adapter:
 
     def _guarded(self, what: str, *arguments: Any, **extra: Any) -> Any:
         try:
-            return self._call(*arguments, **extra)
+            with to_stderr():
+                return self._call(*arguments, **extra)
         except DifftestError:
             raise
         except ModuleNotFoundError as missing:
@@ -187,7 +189,7 @@ class Adapter:
         except (Exception, SystemExit) as broken:
             raise GeneratorError(
                 f"{self.name} failed on {what}: {innermost(broken, self.name)}"
-            ) from broken
+            ).with_traceback(broken.__traceback__) from broken
 
 
 def _cell(prompts: Sequence[str], seeds: Sequence[int], index: int) -> str:

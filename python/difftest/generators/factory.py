@@ -29,7 +29,7 @@ def load(name: str, *, device: str, root: Path) -> Adapter:
             "function `make` of pipeline.py at the repository's root"
         )
     root = root.resolve()
-    imports.make_importable(root)
+    imports.enter_repository(root)
     module = _import(found["module"], name, root)
     factory = _attribute(module, found["factory"], name)
     target = _make(factory, name, device)
@@ -54,7 +54,7 @@ def _import(module_name: str, name: str, root: Path) -> ModuleType:
     except (Exception, SystemExit) as broken:
         raise GeneratorError(
             f"the module of the generator `{name}` cannot be imported: {innermost(broken, name)}"
-        ) from broken
+        ).with_traceback(broken.__traceback__) from broken
     file = getattr(module, "__file__", None)
     if file is None or not Path(file).resolve().is_relative_to(root):
         raise GeneratorError(
@@ -102,7 +102,7 @@ def _called(factory: Callable[..., Any], name: str, options: dict[str, str]) -> 
     except (Exception, SystemExit) as broken:
         raise GeneratorError(
             f"the generator `{name}` did not load: {innermost(broken, name)}"
-        ) from broken
+        ).with_traceback(broken.__traceback__) from broken
 
 
 def _sources(root: Path) -> list[Path]:

@@ -13,7 +13,8 @@ from difftest.errors import MetricError
 from difftest.imports import importing_from
 from difftest.metrics import signature
 from difftest.metrics.signature import Slot
-from difftest.traces import innermost
+from difftest.prints import to_stderr
+from difftest.traces import innermost, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,7 @@ class CustomMetric:
         self.range = definition.range
         self.margin = definition.margin
         self._folder = Path(definition.file).parent
-        self._declared_at = f"{definition.file}:{definition.line}"
+        self._declared_at = shown(Path(definition.file), definition.line)
         self._call = signature.read(definition.name, definition.target)
         self._function: Any = definition.target
         if self._call.method is not None:
@@ -44,7 +45,7 @@ class CustomMetric:
             except Exception as broken:
                 raise MetricError(
                     f"the metric `{self.name}` did not load: {innermost(broken, self._declared_at)}"
-                ) from broken
+                ).with_traceback(broken.__traceback__) from broken
 
     def compute_batch(
         self,
@@ -67,7 +68,7 @@ class CustomMetric:
                         f"{_cell(index, prompts)} has none; give the test a reference_dir",
                         index=index,
                     )
-        with _files() as folder, importing_from(self._folder):
+        with _files() as folder, importing_from(self._folder), to_stderr():
             taken = _present(self._call.image, images, folder / "image")
             others: dict[str, list[Any]] = {}
             if self._call.prompt is not None:
@@ -92,7 +93,7 @@ class CustomMetric:
                 f"the metric `{self.name}` failed on {_cell(index, prompts)}: "
                 f"{innermost(broken, self._declared_at)}",
                 index=index,
-            ) from broken
+            ).with_traceback(broken.__traceback__) from broken
         return self._score(value, index, prompts)
 
     def _batch(
@@ -105,13 +106,12 @@ class CustomMetric:
             raise MetricError(
                 f"the metric `{self.name}` failed on {len(images)} images: "
                 f"{innermost(broken, self._declared_at)}"
-            ) from broken
+            ).with_traceback(broken.__traceback__) from broken
         values = values if isinstance(values, list) else [values]
-        expected = 1 if self.category == "batch" else len(images)
-        if len(values) != expected:
+        if len(values) != len(images):
             raise MetricError(
                 f"the metric `{self.name}` ({self._declared_at}) gave {len(values)} scores for "
-                f"{len(images)} images; {expected} were expected"
+                f"{len(images)} images; one for each was expected"
             )
         return [self._score(value, index, prompts) for index, value in enumerate(values)]
 

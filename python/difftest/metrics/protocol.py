@@ -40,7 +40,7 @@ class Metric(Protocol):
         prompts: Sequence[str],
         references: Sequence[Image | None],
     ) -> list[float]:
-        """One finite score for each image (a single one for all of them where ``category`` is ``batch``).
+        """One finite score for each image.
 
         Images are RGB, ``uint8 (H, W, 3)``. The three sequences have one length. Raises ``MetricError``; its
         ``index`` says which image it was, where one can be blamed.
