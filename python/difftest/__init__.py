@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # type checkers know it by its name; the real one costs an import of typing
 
 if TYPE_CHECKING:
     from difftest.decorators import metric, test, visual_regression

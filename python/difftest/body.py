@@ -143,8 +143,8 @@ def _values(expression: ast.expr, names: Mapping[str, Any]) -> list[str]:
     for node in ast.walk(expression):
         if isinstance(node, ast.Name) and node.id in names:
             value = names[node.id]
+            if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+                value = value.item()  # a scalar of numpy or torch
             if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)):
                 shown[node.id] = f"{node.id} = {reprlib.repr(value)}"
-            elif hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-                shown[node.id] = f"{node.id} = {value.item()!r}"
     return list(shown.values())
