@@ -30,6 +30,15 @@ pub fn prose(text: &str) -> String {
         .replace("&#35;", "&#35;\u{200d}")
 }
 
+/// Untrusted text of several lines as a code block, its fence longer than any run of backticks
+/// inside.
+pub fn fenced(text: &str) -> String {
+    let text = plain(text, 4_000);
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{}\n{fence}", text.trim_end())
+}
+
 /// Untrusted text for a plain-text field, such as an annotation's message: no markup is read
 /// there, only control characters are taken out. Line breaks stay.
 pub fn plain(text: &str, longest: usize) -> String {
@@ -82,6 +91,12 @@ mod tests {
             }
         }
         assert!(prose("@maintainer").contains("&#64;\u{200d}maintainer"));
+    }
+
+    #[test]
+    fn a_fence_is_longer_than_what_it_holds() {
+        assert_eq!(fenced("a\n"), "```text\na\n```");
+        assert!(fenced("a\n`````\nb").starts_with("``````text\n"));
     }
 
     #[test]
