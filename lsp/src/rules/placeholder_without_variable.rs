@@ -1,0 +1,46 @@
+//! `placeholder-without-variable`: a prompt's `{name}` has no values to stand for.
+
+use difftest_core::metric::nearest;
+use difftest_core::template::Placeholder;
+
+use super::{Code, Finding, Fix};
+use crate::decorators::DecoratorUse;
+use crate::literal::TextLiteral;
+use crate::metrics::Rest;
+
+pub(super) fn check(
+    found: &DecoratorUse,
+    prompt: &TextLiteral,
+    placeholders: &[Placeholder],
+    findings: &mut Vec<Finding>,
+) {
+    if found.variables.rest == Rest::Unreadable {
+        return;
+    }
+    for placeholder in placeholders {
+        let name = placeholder.name.as_str();
+        if found.variables.values().any(|variable| variable == name) {
+            continue;
+        }
+        let meant = nearest(name, found.variables.values());
+        let mend = match meant {
+            Some(meant) => format!("did you mean `{{{meant}}}`?"),
+            None if found.variables.literals.is_empty() => {
+                format!(
+                    "add `variables={{\"{name}\": [...]}}`, or write `{{{{{name}}}}}` for braces"
+                )
+            }
+            None => {
+                format!("add \"{name}\" to `variables`, or write `{{{{{name}}}}}` for braces")
+            }
+        };
+        // The name lies between the braces.
+        let inner = placeholder.range.start + 1..placeholder.range.end - 1;
+        findings.push(Finding {
+            code: Code::PlaceholderWithoutVariable,
+            range: prompt.place_of(placeholder.range.clone()),
+            message: format!("no variable for `{{{name}}}`; {mend}"),
+            fix: meant.and_then(|meant| Fix::name(prompt, inner, meant)),
+        });
+    }
+}
