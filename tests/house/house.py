@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -39,6 +40,13 @@ def wait_for(what: str, look: Callable[[], Found | None], timeout_s: float = 120
     raise HouseError(f"waited {timeout_s:.0f} s in vain for {what}")
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class Process:
     """A child with its log in a file. Its standard output is watched for the line that says ready."""
 
@@ -61,13 +69,13 @@ class Process:
                 log.flush()
 
     def ready(self, timeout_s: float = 60) -> dict[str, Any]:
-        """The first line that is a JSON object with a `url`."""
+        """The first line that says `ready`, as JSON."""
 
         def look() -> dict[str, Any] | None:
             for line in list(self.lines):
                 if line.startswith("{"):
                     said: dict[str, Any] = json.loads(line)
-                    if "url" in said:
+                    if said.get("ready"):
                         return said
             if self.child.poll() is not None:
                 raise HouseError(f"{self.name} ended at once:\n{self.log.read_text()[-3000:]}")
@@ -110,7 +118,8 @@ class House:
         self.data.mkdir(exist_ok=True)
         self.database_url = database_url or f"sqlite://{self.data / 'difftest.db'}"
         self._processes: list[Process] = []
-        self._app_port = 0
+        self._app_port = free_port()
+        self.app_url = f"http://127.0.0.1:{self._app_port}"
 
     def __enter__(self) -> House:
         try:
@@ -175,7 +184,7 @@ class House:
         """Starts the App, on the port it had before where it had one, and points GitHub to it."""
         command = [
             *(sys.executable, "-m", "difftest", "app"),
-            *("--listen", f"127.0.0.1:{self._app_port}"),
+            *("--listen", f"127.0.0.1:{self._app_port}", "--public-url", self.app_url),
             *self._storage(),
             *("--github-url", self.github.url),
             *("--app-id", str(self.seed["app_id"])),
@@ -183,8 +192,7 @@ class House:
             *("--webhook-secret-file", self.seed["webhook_secret"]),
         ]
         self.app = self._spawn("app", command, env)
-        self.app_url = str(self.app.ready()["url"])
-        self._app_port = int(self.app_url.rsplit(":", 1)[1])
+        self.app.ready()
         self.github.call("POST", "/hook", {"url": f"{self.app_url}/webhook"})
         return self.app
 
