@@ -54,9 +54,9 @@ impl From<Failure> for CallError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyOutcome {
     Passed,
-    /// An assertion did not hold.
-    Failed(Failure),
-    Broke(Failure),
+    /// An assertion did not hold: which, where, and the values in it.
+    Failed(String),
+    Broke(String),
 }
 
 #[derive(Deserialize)]
@@ -170,17 +170,12 @@ impl<'py> Bridge<'py> {
         let Err(error) = self.module.call_method1("run_body", (test.as_str(), model)) else {
             return Ok(BodyOutcome::Passed);
         };
-        let asserted = error.is_instance_of::<PyAssertionError>(py);
-        let file: String = self.module.filename().map_or(String::new(), |f| f.to_string());
-        let own = Path::new(&file).parent().unwrap_or(Path::new("difftest"));
+        if error.is_instance_of::<PyAssertionError>(py) {
+            return Ok(BodyOutcome::Failed(error.value(py).to_string()));
+        }
         match call_error(py, &error) {
             CallError::Interrupted => Err(EngineError::Interrupted),
-            CallError::Failed(failure) if asserted => {
-                Ok(BodyOutcome::Failed(with_line(py, &error, own, failure)))
-            }
-            CallError::Failed(failure) => {
-                Ok(BodyOutcome::Broke(with_line(py, &error, own, failure)))
-            }
+            CallError::Failed(failure) => Ok(BodyOutcome::Broke(failure.reason)),
         }
     }
 }
@@ -312,17 +307,13 @@ fn environment(
     target: &Target,
     batch_size: usize,
 ) -> PyResult<Environment> {
-    let py = described.py();
     let given = |key: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
         Ok(described.get_item(key)?.filter(|value| !value.is_none()))
     };
-    let mut versions: BTreeMap<String, String> = match given("versions")? {
+    let versions: BTreeMap<String, String> = match given("versions")? {
         Some(versions) => versions.extract()?,
         None => BTreeMap::new(),
     };
-    versions.insert("difftest".into(), env!("CARGO_PKG_VERSION").into());
-    let python = py.version_info();
-    versions.insert("python".into(), format!("{}.{}.{}", python.major, python.minor, python.patch));
     Ok(Environment {
         device: match given("device")? {
             Some(device) => device.extract()?,
@@ -367,38 +358,4 @@ fn call_error(py: Python<'_>, error: &PyErr) -> CallError {
     };
     let trace = error.traceback(py).and_then(|t| t.format().ok());
     Failure { reason, trace }.into()
-}
-
-/// Adds where in the test's own code the exception rose, and that line's text.
-fn with_line(py: Python<'_>, error: &PyErr, own: &Path, failure: Failure) -> Failure {
-    let traceback = error.traceback(py).map(Bound::into_any);
-    let Some((file, line)) = traceback.and_then(|t| deepest_user_frame(t, own)) else {
-        return failure;
-    };
-    let text = std::fs::read_to_string(&file)
-        .ok()
-        .and_then(|source| source.lines().nth(line as usize - 1).map(|l| l.trim().to_owned()));
-    let name = Path::new(&file).file_name().map_or(file.clone(), |n| n.to_string_lossy().into());
-    let code = text.map_or(String::new(), |text| format!(": `{text}`"));
-    Failure { reason: format!("{} (line {line} of {name}{code})", failure.reason), ..failure }
-}
-
-/// The last frame of a traceback that is not in the package's `own` folder.
-fn deepest_user_frame(traceback: Bound<'_, PyAny>, own: &Path) -> Option<(String, u32)> {
-    let mut found = None;
-    let mut next = Some(traceback);
-    while let Some(frame) = next {
-        let place = || -> PyResult<(String, u32)> {
-            let code = frame.getattr("tb_frame")?.getattr("f_code")?;
-            Ok((code.getattr("co_filename")?.extract()?, frame.getattr("tb_lineno")?.extract()?))
-        };
-        if let Ok((file, line)) = place()
-            && !Path::new(&file).starts_with(own)
-            && line > 0
-        {
-            found = Some((file, line));
-        }
-        next = frame.getattr("tb_next").ok().filter(|n| !n.is_none());
-    }
-    found
 }

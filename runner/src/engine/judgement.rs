@@ -27,10 +27,8 @@ pub fn outcome(
         .collect();
     match body {
         BodyOutcome::Passed => {}
-        BodyOutcome::Failed(failure) => missed.push(failure.reason.clone()),
-        BodyOutcome::Broke(failure) => {
-            broken.push(format!("the test's body broke: {}", failure.reason));
-        }
+        BodyOutcome::Failed(reason) => missed.push(reason.clone()),
+        BodyOutcome::Broke(reason) => broken.push(reason.clone()),
     }
     let outcome = match (broken.is_empty(), missed.is_empty()) {
         (false, _) => TestOutcome::Error,
@@ -84,7 +82,6 @@ pub fn exit_code(status: RunStatus) -> i32 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::engine::bridge::Failure;
     use difftest_core::event::CellKey;
     use difftest_core::result::CellRun;
     use difftest_core::suite::{Place, TestId, TestKind, TestSpec};
@@ -154,9 +151,10 @@ mod tests {
     #[test]
     fn an_assertion_fails_the_test_and_any_other_exception_is_an_error() {
         let test = test_with(&[Some(0.5)], None);
-        let failure = Failure::new("AssertionError");
-        assert_eq!(of(&test, &BodyOutcome::Failed(failure.clone())).0, TestOutcome::Failed);
-        assert_eq!(of(&test, &BodyOutcome::Broke(failure)).0, TestOutcome::Error);
+        let reason = "t.py:3: assert 1 == 2".to_owned();
+        let (outcome, reasons) = of(&test, &BodyOutcome::Failed(reason.clone()));
+        assert_eq!((outcome, &reasons[..]), (TestOutcome::Failed, &[reason.clone()][..]));
+        assert_eq!(of(&test, &BodyOutcome::Broke(reason)).0, TestOutcome::Error);
     }
 
     #[test]

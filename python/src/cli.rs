@@ -1,0 +1,70 @@
+//! The command line of `difftest`.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+use clap::{Parser, Subcommand};
+use difftest_runner::engine::{self, BaselineArgs, RunArgs};
+use pyo3::prelude::*;
+use tracing_subscriber::EnvFilter;
+
+use crate::serving::{serve, watch};
+
+const ERROR: i32 = 2;
+
+/// CI for models that make images: generates what the tests ask for, scores it, and says what
+/// got better or worse.
+#[derive(Parser)]
+#[command(name = "difftest", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Generate every image the tests ask for, score them, and say which tests pass
+    Run(Box<RunArgs>),
+    /// Store the images that later runs are compared with
+    Baseline(BaselineArgs),
+    /// Speak the Language Server Protocol on standard input and output
+    Lsp {
+        /// There is no other way; editors pass it all the same
+        #[arg(long)]
+        stdio: bool,
+    },
+}
+
+/// Runs the command line; `argv[0]` is the program's name. Answers the exit code: 0 passed, 1 a
+/// test failed, 2 an error.
+#[pyfunction]
+pub fn cli_main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        // Also `--help` and `--version`, which are no errors and have exit code 0.
+        Err(shown) => {
+            drop(shown.print());
+            return Ok(shown.exit_code());
+        }
+    };
+    match cli.command {
+        Command::Run(args) => engine::run(py, *args),
+        Command::Baseline(args) => engine::baseline(py, args),
+        Command::Lsp { stdio: _ } => watch(py, || {
+            difftest_lsp::run().map_or_else(|error| fail(&error), |exit| i32::from(exit.code()))
+        }),
+    }
+}
+
+/// Says what is wrong, and answers the exit code of an error.
+pub fn fail(error: &dyn Display) -> i32 {
+    drop(writeln!(std::io::stderr(), "error: {error}"));
+    ERROR
+}
+
+/// Servers log; `DIFFTEST_LOG` chooses what, as in `DIFFTEST_LOG=debug`.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("DIFFTEST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second subscriber is refused, and the first one stays.
+    drop(tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init());
+}
