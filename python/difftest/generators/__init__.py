@@ -34,8 +34,8 @@ def load(options: Options) -> Generator:
     if ":" not in name:
         known = ["onnx"]
         raise GeneratorError(
-            f"there is no generator `{name}`; {suggestion(name, known)} For one of your own, name "
-            "its module and factory: `pipeline:make`"
+            f"there is no generator `{name}`; {suggestion(name, known)} (for one of your own, "
+            "name its module and factory: `pipeline:make`)"
         )
     from difftest.generators import factory
 

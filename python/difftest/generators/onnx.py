@@ -16,8 +16,8 @@ def load(model: str, device: str) -> Adapter:
     """The embedded model of this name. Raises ``GeneratorError`` with what there is."""
     if model not in MODELS:
         raise GeneratorError(
-            f"there is no embedded model `{model}`; {suggestion(model, MODELS)} For a model of "
-            'your own, name a factory in this repository: generator = "module:factory"'
+            f"there is no embedded model `{model}`; {suggestion(model, MODELS)} (for a model "
+            'of your own, name a factory in this repository: generator = "module:factory")'
         )
     if device not in PROVIDERS:
         raise GeneratorError(
