@@ -30,7 +30,7 @@ def collect(test_dir: str, root: str) -> str:
     with to_stderr():
         collection = discovery.collect(Path(test_dir), _root)
     _collected.update({test.id: test for test in collection.tests})
-    return json.dumps(
+    answer = json.dumps(
         {
             "tests": [_spec(test) for test in collection.tests],
             "errors": [
@@ -40,6 +40,8 @@ def collect(test_dir: str, root: str) -> str:
         },
         ensure_ascii=False,
     )
+    # File names and messages may hold what UTF-8 cannot say; prompts have been checked.
+    return answer.encode("utf-8", "replace").decode("utf-8")
 
 
 def load_generator(options_json: str) -> Generator:

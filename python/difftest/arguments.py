@@ -44,6 +44,8 @@ def _texts(argument: str, value: Any, example: str) -> tuple[str, ...]:
     for index, item in enumerate(items):
         if not isinstance(item, str):
             raise _wrong(f"{argument}[{index}]", item, "write a string")
+        if not item.isascii() and item != item.encode("utf-8", "replace").decode("utf-8"):
+            raise _wrong(f"{argument}[{index}]", item, "it has half a character that is no text")
         if not item.strip():
             raise _wrong(f"{argument}[{index}]", item, "write a text, or leave it out")
     return tuple(items)

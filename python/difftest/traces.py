@@ -11,6 +11,8 @@ from difftest.imports import repository
 
 #: difftest itself and the standard library.
 _NOT_THEIRS = (f"{Path(__file__).parent}/", "<", f"{sys.base_prefix}/lib")
+#: A message is read by people; what a library adds beyond this is not.
+_LONGEST = 600
 #: Folders of installed packages: nobody mends a test there.
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -23,6 +25,8 @@ def innermost(error: BaseException, otherwise: str) -> str:
 def describe(error: BaseException) -> str:
     """``Kind: message`` in one line."""
     message = " ".join(str(error).split())
+    if len(message) > _LONGEST:
+        message = f"{message[:_LONGEST]}…"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -92,6 +92,7 @@ def test_numbers_among_variables_are_written_out() -> None:
         ({"prompts": []}, "prompts is []; give at least one prompt, or name a prompt suite"),
         ({"prompts": [RED, 3]}, "prompts[1] is 3; write a string"),
         ({"prompts": [RED, "  "]}, "prompts[1] is '  '; write a text"),
+        ({"prompts": ["\ud800"]}, "prompts[0] is '\\ud800'; it has half a character"),
         ({"prompts": {RED}}, "write a list, which has an order"),
         ({"metrics": []}, "metrics is []; name at least one metric"),
         ({"metrics": "clip_score"}, "metrics is 'clip_score'; write a list"),

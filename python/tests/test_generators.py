@@ -130,8 +130,32 @@ def test_a_generator_that_does_not_load_says_why(
 
 def test_a_package_that_the_factory_needs_is_named(repository: Repository) -> None:
     repository.write("pipeline.py", "import no_such_package")
-    with pytest.raises(difftest.MissingDependencyError, match="pip install no_such_package"):
+    with pytest.raises(difftest.GeneratorError) as missing:
         repository.generator("pipeline:make")
+    assert str(missing.value) == (
+        "the generator `pipeline:make` needs the module `no_such_package`, which is neither in the "
+        "repository nor installed where difftest runs"
+    )
+
+
+def test_a_diffusers_pipeline_is_refused_with_the_function_to_write() -> None:
+    def call(self: Any, prompt: str = "", height: int = 0, negative_prompt: str = "") -> Any: ...
+
+    pipeline = type("StableDiffusionPipeline", (), {"__call__": call})
+    pipeline.__module__ = "diffusers.pipelines.stable_diffusion"
+    with pytest.raises(difftest.GeneratorError, match="manual_seed"):
+        adapter(pipeline())
+
+
+def test_an_object_may_generate_one_image_at_a_time() -> None:
+    class Single:
+        def generate(self, prompt: str, seed: int) -> Any:
+            return np.full((1, 1, 3), len(prompt) + seed, np.uint8)
+
+    generator = adapter(Single())
+    assert generator.batch_size == 1
+    images = generator.generate(["a", "ab"], [1, 2], [None, None])
+    assert [int(image.max()) for image in images] == [2, 4]
 
 
 # What it is asked and what it answers
@@ -252,12 +276,12 @@ def test_a_generator_describes_what_could_move_a_bit() -> None:
         batch_size = 2
 
         def describe(self) -> dict[str, Any]:
-            return {"steps": 10, "threads": 3, "versions": {"own": "1"}, "device": "TheirName"}
+            return {"steps": 10, "threads": 3, "versions": {"own": "1"}, "device": "tpu"}
 
         def generate(self, prompts: Any, seeds: Any, negative_prompts: Any) -> Any: ...
 
     described = adapter(Described()).describe()
-    assert (described["device"], described["threads"], described["batch_size"]) == ("cpu", 3, 2)
+    assert (described["device"], described["threads"], described["batch_size"]) == ("tpu", 3, 2)
     assert described["steps"] == 10
     assert described["versions"]["own"] == "1"
     assert described["versions"]["numpy"] == np.__version__
@@ -272,6 +296,7 @@ def test_a_generator_describes_what_could_move_a_bit() -> None:
         ({"batch_size": "8"}, "has the batch_size '8'"),
         ({"fingerprint": 5}, "has the fingerprint 5"),
         ({"describe": lambda self: {"steps": object()}}, "JSON cannot say"),
+        ({"describe": lambda self: 1 / 0}, "failed to say its describe: ZeroDivisionError"),
     ],
 )
 def test_what_a_generator_says_wrongly_of_itself_is_refused(

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
 import inspect
 import json
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import difftest
-from difftest.errors import DifftestError, GeneratorError, MissingDependencyError
+from difftest.errors import DifftestError, GeneratorError
+from difftest.generators import environment
 from difftest.generators.pixels import to_rgb
 from difftest.prints import to_stderr
 from difftest.traces import innermost
@@ -27,9 +24,6 @@ if TYPE_CHECKING:
 
 #: Where an object says nothing of its own.
 DEFAULT_BATCH_SIZE = 8
-#: Libraries whose version could move a bit, recorded where they are in use.
-_BACK_ENDS = ("diffusers", "numpy", "onnxruntime", "pillow", "tokenizers", "torch", "transformers")
-_MODULES = {"pillow": "PIL"}
 
 
 class Adapter:
@@ -44,13 +38,19 @@ class Adapter:
         """``sources`` are the files that stand for an object without a fingerprint of its own."""
         self.name, self._target, self._device, self._sources = name, target, device, sources
         method = getattr(target, "generate", None)
-        self._batched = callable(method)
-        if not self._batched and not callable(target):
+        self._call: Callable[..., Any] = method if callable(method) else target
+        if any(base.__module__.startswith("diffusers.") for base in type(target).__mro__):
+            # Called with (prompt, seed), it would take the seed for its second parameter: the height.
+            raise GeneratorError(
+                f"{name} gave a diffusers pipeline, which takes its seed as a torch.Generator; give a function: "
+                "`lambda prompt, seed: pipe(prompt, generator=torch.Generator().manual_seed(seed)).images[0]`"
+            )
+        if not callable(self._call):
             raise GeneratorError(
                 f"{name} gave {target!r}, which makes no images; give an object with "
                 "generate(prompts, seeds, negative_prompts), or a function of (prompt, seed)"
             )
-        self._call: Callable[..., Any] = method if callable(method) else target
+        self._batched = callable(method) and not _takes_one_prompt(self._call)
         self._takes_negatives = self._accepts_negatives()
         size = getattr(target, "batch_size", DEFAULT_BATCH_SIZE) if self._batched else 1
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
@@ -81,8 +81,7 @@ class Adapter:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        own = getattr(self._target, "fingerprint", None)
-        own = own() if callable(own) else own
+        own = self._said("fingerprint")
         if own is not None:
             if not isinstance(own, str) or not own:
                 raise GeneratorError(
@@ -96,16 +95,17 @@ class Adapter:
         return total.hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        said = getattr(self._target, "describe", None) or getattr(self._target, "description", None)
-        said = said() if callable(said) else said
+        said = self._said("describe") or self._said("description")
         own = dict(said) if isinstance(said, dict) else {}
         described = {
             **own,
             "generator": self.name,
-            "device": self._device,
-            "threads": _threads(own, self._target),
+            "device": environment.device(own.get("device"), self._device),
+            "threads": environment.threads(
+                own.get("threads", getattr(self._target, "threads", None))
+            ),
             "batch_size": self.batch_size,
-            "versions": {**_versions(), **own.get("versions", {})},
+            "versions": {**environment.versions(), **own.get("versions", {})},
         }
         try:
             return dict(json.loads(json.dumps(described, allow_nan=False)))
@@ -113,6 +113,18 @@ class Adapter:
             raise GeneratorError(
                 f"{self.name} describes itself with something that JSON cannot say: {broken}"
             ) from broken
+
+    def _said(self, attribute: str) -> Any:
+        """What the object says of itself under this name, as an attribute or as a method; else ``None``."""
+        try:
+            said = getattr(self._target, attribute, None)
+            return said() if callable(said) else said
+        except DifftestError:
+            raise
+        except Exception as broken:
+            raise GeneratorError(
+                f"{self.name} failed to say its {attribute}: {innermost(broken, self.name)}"
+            ).with_traceback(broken.__traceback__) from broken
 
     def generate(
         self,
@@ -185,35 +197,27 @@ class Adapter:
         except DifftestError:
             raise
         except ModuleNotFoundError as missing:
-            raise MissingDependencyError(missing.name or "?", self.name) from missing
+            raise GeneratorError(missing_module(self.name, missing)) from missing
         except (Exception, SystemExit) as broken:
             raise GeneratorError(
                 f"{self.name} failed on {what}: {innermost(broken, self.name)}"
             ).with_traceback(broken.__traceback__) from broken
 
 
+def missing_module(what: str, missing: ModuleNotFoundError) -> str:
+    """Whether it should be installed or be in the repository is not for us to guess."""
+    return (
+        f"{what} needs the module `{missing.name}`, which is neither in the repository nor installed "
+        "where difftest runs"
+    )
+
+
+def _takes_one_prompt(method: Callable[..., Any]) -> bool:
+    try:
+        return next(iter(inspect.signature(method).parameters), None) == "prompt"
+    except (TypeError, ValueError):
+        return False
+
+
 def _cell(prompts: Sequence[str], seeds: Sequence[int], index: int) -> str:
     return f"prompt {prompts[index]!r}, seed {seeds[index]}"
-
-
-def _threads(described: dict[str, Any], target: Any) -> int:
-    """What it says itself, else torch's, else as many as it may take."""
-    stated = described.get("threads", getattr(target, "threads", None))
-    if isinstance(stated, int) and not isinstance(stated, bool) and stated > 0:
-        return stated
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        return int(torch.get_num_threads())
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _versions() -> dict[str, str]:
-    versions = {"difftest": difftest.__version__, "python": sys.version.split()[0]}
-    for distribution in _BACK_ENDS:
-        if _MODULES.get(distribution, distribution) in sys.modules:
-            try:
-                versions[distribution] = importlib.metadata.version(distribution)
-            except importlib.metadata.PackageNotFoundError:  # vendored: no one knows
-                continue
-    return versions

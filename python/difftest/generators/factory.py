@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from difftest import imports
-from difftest.errors import DifftestError, GeneratorError, MissingDependencyError
-from difftest.generators.adapter import Adapter
+from difftest.errors import DifftestError, GeneratorError
+from difftest.generators.adapter import Adapter, missing_module
 from difftest.nearest import suggestion
 from difftest.traces import innermost
 
@@ -48,7 +48,7 @@ def _import(module_name: str, name: str, root: Path) -> ModuleType:
                 f"the generator `{name}` names the module `{module_name}`, which is not in "
                 f"{root}; {suggestion(module_name, here)}"
             ) from missing
-        raise MissingDependencyError(missing.name or "?", f"the generator `{name}`") from missing
+        raise GeneratorError(missing_module(f"the generator `{name}`", missing)) from missing
     except DifftestError:
         raise
     except (Exception, SystemExit) as broken:
@@ -98,7 +98,7 @@ def _called(factory: Callable[..., Any], name: str, options: dict[str, str]) -> 
     except DifftestError:
         raise
     except ModuleNotFoundError as missing:
-        raise MissingDependencyError(missing.name or "?", f"the generator `{name}`") from missing
+        raise GeneratorError(missing_module(f"the generator `{name}`", missing)) from missing
     except (Exception, SystemExit) as broken:
         raise GeneratorError(
             f"the generator `{name}` did not load: {innermost(broken, name)}"

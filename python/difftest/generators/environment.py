@@ -1,0 +1,43 @@
+"""Under which conditions images were made: what could move a bit between two equal recipes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from typing import Any
+
+import difftest
+
+#: Libraries whose version could move a bit, recorded where they are in use.
+_BACK_ENDS = ("diffusers", "numpy", "onnxruntime", "pillow", "tokenizers", "torch", "transformers")
+_MODULES = {"pillow": "PIL"}
+#: A device as people say it, by what ONNX Runtime calls it.
+_DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
+
+
+def device(stated: Any, asked: str) -> str:
+    """What the generator says itself, in people's words, else what the run asked for."""
+    return _DEVICES.get(stated, stated) if isinstance(stated, str) else asked
+
+
+def threads(stated: Any) -> int:
+    """What it says itself, else torch's, else as many as it may take."""
+    if isinstance(stated, int) and not isinstance(stated, bool) and stated > 0:
+        return stated
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return int(torch.get_num_threads())
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    found = {"difftest": difftest.__version__, "python": sys.version.split()[0]}
+    for distribution in _BACK_ENDS:
+        if _MODULES.get(distribution, distribution) in sys.modules:
+            try:
+                found[distribution] = importlib.metadata.version(distribution)
+            except importlib.metadata.PackageNotFoundError:  # vendored: no one knows
+                continue
+    return found
