@@ -193,13 +193,17 @@ value_from! {
     i64 => |v| Self::Int(Some(v));
     Option<i64> => |v| Self::Int(v);
     f64 => |v| Self::Float(v);
-    &str => |v| Self::Text(Some(v.to_owned()));
-    &String => |v| Self::Text(Some(v.clone()));
-    String => |v| Self::Text(Some(v));
-    Option<String> => |v| Self::Text(v);
-    Option<&str> => |v| Self::Text(v.map(str::to_owned));
+    &str => |v| Self::Text(Some(storable(v)));
+    &String => |v| Self::Text(Some(storable(v)));
+    String => |v| Self::Text(Some(storable(&v)));
+    Option<&str> => |v| Self::Text(v.map(storable));
     Vec<u8> => |v| Self::Bytes(v);
     bool => |v| Self::Bool(v);
+}
+
+/// PostgreSQL has no U+0000 in text, and what strangers name may hold one.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 pub(crate) struct Query {

@@ -1,9 +1,13 @@
 //! Wakes whoever waits in this process. Only a hint: another process may have made the change, so
 //! every loop polls as well.
+//!
+//! A hint counts from when it was asked for, not from when it is awaited: ask for it, look for
+//! work, and await it where there was none.
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Topic {
@@ -23,23 +27,23 @@ pub struct Hints {
 
 impl Hints {
     /// A delivery is there for `next_delivery`.
-    pub async fn delivery(&self) {
-        self.deliveries.notified().await;
+    pub fn delivery(&self) -> Notified<'_> {
+        self.deliveries.notified()
     }
 
     /// A job is there for `claim_job`. Everyone who waits at that moment is woken.
-    pub async fn job(&self) {
-        self.jobs.notified().await;
+    pub fn job(&self) -> Notified<'_> {
+        self.jobs.notified()
     }
 
     /// A job is there for `next_unjudged_job`.
-    pub async fn report(&self) {
-        self.reports.notified().await;
+    pub fn report(&self) -> Notified<'_> {
+        self.reports.notified()
     }
 
     /// An effect is there for `next_effect`.
-    pub async fn effect(&self) {
-        self.effects.notified().await;
+    pub fn effect(&self) -> Notified<'_> {
+        self.effects.notified()
     }
 
     pub(crate) fn wake(&self, topic: Topic) {

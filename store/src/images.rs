@@ -21,7 +21,15 @@ impl Store {
     /// Stores an image. False if it was there. The file is written whole or not at all, and its
     /// row after it: a row always has its file.
     pub async fn put_image(&self, sha: &ImageSha, bytes: Bytes) -> Result<bool, StoreError> {
-        let actual = ImageSha::of(&bytes);
+        let hashed = bytes.clone();
+        // A large image keeps a processor busy for a while; other tasks must go on.
+        let actual = tokio::task::spawn_blocking(move || ImageSha::of(&hashed))
+            .await
+            .map_err(std::io::Error::other)
+            .map_err(|source| object_store::Error::Generic {
+                store: "images",
+                source: Box::new(source),
+            })?;
         if actual != *sha {
             return Err(StoreError::WrongHash {
                 named: sha.to_string(),

@@ -7,7 +7,7 @@
 //! queued, leased, reported ──superseded──▶ cancelled
 //! ```
 
-use difftest_core::protocol::{Claim, Completion, JobId, JobSpec, Secret};
+use difftest_core::protocol::{Claim, Completion, JobId, Secret};
 use difftest_core::report::check::Conclusion;
 use difftest_core::report::markdown;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,12 @@ use sha2::{Digest, Sha256};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::checks::{CheckId, Finding, Said, conclude_check, start_check};
+use crate::checks::{CheckId, Finding, Said, conclude_check, read_check, start_check};
 use crate::database::{Statement, Tx, sql};
 use crate::error::{StoreError, from_json, from_word, to_json};
 use crate::hints::Topic;
 use crate::open::Store;
+use crate::pulls::{Pull, read_pull};
 
 /// How often a job is tried before its machine, not its code, is called the cause.
 pub const MAX_ATTEMPTS: i64 = 3;
@@ -176,15 +177,18 @@ impl Store {
         tx.commit(&self.hints).await
     }
 
-    /// What a job is about, for a call of the lease that holds it.
-    pub async fn leased_spec(&self, job: JobId, lease: &Secret) -> Result<JobSpec, StoreError> {
+    /// The pull request that a job is about, for a call of the lease that holds the job.
+    pub async fn leased_pull(&self, job: JobId, lease: &Secret) -> Result<Pull, StoreError> {
         let mut tx = self.db.begin().await?;
-        hold(&mut tx, job, lease).await?;
-        let (spec,) = sql("SELECT spec FROM jobs WHERE id = $1")
-            .bind(job.0)
-            .fetch_one::<(String,)>(&mut tx)
-            .await?;
-        from_json("a job", &spec)
+        let held = hold(&mut tx, job, lease).await?;
+        let check = read_check(&mut tx, CheckId(held.check_id))
+            .await?
+            .ok_or_else(|| StoreError::Missing { what: "check", id: held.check_id.to_string() })?;
+        let pull = read_pull(&mut tx, check.pull).await?.ok_or_else(|| StoreError::Missing {
+            what: "pull request",
+            id: check.pull.to_string(),
+        })?;
+        Ok(pull.pull)
     }
 
     pub async fn job_state(&self, job: JobId) -> Result<Option<JobState>, StoreError> {

@@ -21,6 +21,7 @@ mod plan;
 mod pulls;
 mod runner_tokens;
 mod runs;
+mod takeover;
 
 pub use checks::{Check, CheckId, CheckStatus, Finding, Said};
 pub use deliveries::Delivery;

@@ -117,7 +117,7 @@ impl Store {
     }
 }
 
-async fn read_pull(
+pub(crate) async fn read_pull(
     connection: &mut impl Connection,
     key: PullKey,
 ) -> Result<Option<StoredPull>, StoreError> {
