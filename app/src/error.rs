@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use difftest_store::StoreError;
 
+use crate::api::ImageKeyError;
 use crate::github::KeyError;
 
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,10 @@ pub enum AppError {
     NoSecret { path: PathBuf },
     #[error("{path}, line {line}: write a runner's name and its token, with a space between")]
     RunnerToken { path: PathBuf, line: usize },
+    #[error("{path} cannot be used as the data directory: {source}")]
+    DataDir { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    ImageKey(#[from] ImageKeyError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("the HTTP client cannot be made: {0}")]

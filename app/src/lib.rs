@@ -9,6 +9,7 @@
 //! Everything between the arrows is in the store, so that the App can die anywhere: what it had
 //! begun is lent out again and done again, and every write to GitHub is safe to repeat.
 
+pub mod api;
 mod args;
 mod backoff;
 pub mod command;
@@ -19,17 +20,17 @@ mod fault;
 pub mod github;
 mod judge;
 mod outbox;
+pub mod page;
 pub mod plan;
 mod planner;
 mod serve;
 pub mod showing;
 mod signature;
-mod state;
+mod tenancy;
 pub mod webhook;
 mod workers;
 
 pub use args::{AppArgs, AppCommand, StorageArgs};
 pub use error::AppError;
-pub use serve::{install_crypto, router, serve, stop_signal};
+pub use serve::{install_crypto, serve, stop_signal};
 pub use signature::WebhookSecrets;
-pub use state::AppState;

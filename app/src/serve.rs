@@ -3,27 +3,31 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::get;
+use difftest_core::ids::ImageSha;
 use difftest_core::protocol::Secret;
 use difftest_store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 
+use crate::api::{ApiState, GitTokens, ImageKey, ImageSigner};
 use crate::args::{AppArgs, AppCommand, StorageArgs};
 use crate::error::AppError;
 use crate::github::{AppKey, GitHub};
 use crate::outbox::Poster;
 use crate::signature::WebhookSecrets;
-use crate::state::AppState;
-use crate::{webhook, workers};
+use crate::tenancy::Tenancy;
+use crate::{api, webhook, workers};
 
 /// How long requests and workers may go on after the signal to stop. What they do not finish is
 /// leased work, and done again.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a job stays a runner's without a renewal; runners renew four times in it.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// Runs `difftest app` until `stop` is cancelled.
 ///
@@ -52,20 +56,32 @@ async fn listen(args: AppArgs, stop: CancellationToken) -> Result<(), AppError> 
     if let Some(path) = &args.runner_token_file {
         admit_runners(&store, path).await?;
     }
-    let state = AppState { store: store.clone(), secrets };
+    let data_dir = &args.storage.data_dir;
+    let tenancy = Tenancy::take(data_dir)
+        .map_err(|source| AppError::DataDir { path: data_dir.clone(), source })?;
+    if tenancy.alone {
+        store.take_over().await?;
+    }
+    let signer = Arc::new(ImageSigner::new(ImageKey::load_or_create(data_dir)?, public_url));
+    let api = ApiState {
+        store: store.clone(),
+        git_tokens: Arc::clone(&github) as Arc<dyn GitTokens>,
+        signer: Arc::clone(&signer),
+        lease_ttl: LEASE,
+        stop: stop.clone(),
+    };
 
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|source| AppError::Listen { address: args.listen, source })?;
     let address = listener.local_addr().map_err(AppError::Serve)?;
-    let image_url: crate::outbox::ImageUrl = { let u = public_url.clone(); Arc::new(move |sha| format!("{u}{sha}")) };
-    const LEASE: Duration = Duration::from_secs(60);
+    let image_url = Arc::new(move |sha: &ImageSha| signer.url(sha, seconds_now()));
     let poster = Poster { store: store.clone(), github: Arc::clone(&github), image_url };
     let mut running = workers::start(&store, &github, poster, LEASE, &stop);
     say_ready(&address);
 
     let stopping = stop.clone();
-    let server = axum::serve(listener, router(state))
+    let server = axum::serve(listener, router(store.clone(), secrets, api))
         .with_graceful_shutdown(async move { stopping.cancelled().await })
         .into_future();
     let served = tokio::select! {
@@ -79,17 +95,21 @@ async fn listen(args: AppArgs, stop: CancellationToken) -> Result<(), AppError> 
         running.abort_all();
     }
     store.close().await;
+    drop(tenancy);
     tracing::info!("stopped");
     served
 }
 
 /// Every address the App answers at.
-pub fn router(state: AppState) -> Router {
-    Router::new()
-        .route("/webhook", post(webhook::receive))
+fn router(store: Store, secrets: WebhookSecrets, api: ApiState) -> Router {
+    webhook::routes(store, secrets)
+        .merge(api::routes(api))
         .route("/healthz", get(|| async { "ok" }))
-        .with_state(state)
         .layer(TraceLayer::new_for_http())
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 async fn token(name: &str, storage: &StorageArgs) -> Result<(), AppError> {

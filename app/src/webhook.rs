@@ -1,16 +1,18 @@
 //! `POST /webhook`: verified over the raw bytes, stored, answered. The work happens afterwards:
 //! GitHub gives a webhook ten seconds and does not repeat it.
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use bytes::{Bytes, BytesMut};
+use difftest_store::Store;
 use futures::StreamExt as _;
 use serde_json::Value;
 
 use crate::signature::WebhookSecrets;
-use crate::state::AppState;
 
 /// GitHub sends at most 25 MB.
 pub const MAX_BYTES: usize = 25 << 20;
@@ -97,15 +99,32 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
 }
 
+#[derive(Debug, Clone)]
+struct HookState {
+    store: Store,
+    secrets: WebhookSecrets,
+}
+
+impl FromRef<HookState> for WebhookSecrets {
+    fn from_ref(state: &HookState) -> Self {
+        state.secrets.clone()
+    }
+}
+
+/// `POST /webhook`.
+pub fn routes(store: Store, secrets: WebhookSecrets) -> Router {
+    Router::new().route("/webhook", post(receive)).with_state(HookState { store, secrets })
+}
+
 /// Stores the delivery and answers 202, whatever the event is. The same GUID twice is one delivery.
-pub async fn receive(State(state): State<AppState>, delivery: Verified) -> Response {
+async fn receive(State(hook): State<HookState>, delivery: Verified) -> Response {
     let Verified { guid, event, action, payload } = delivery;
-    match state.store.record_delivery(&guid, &event, action.as_deref(), &payload).await {
+    match hook.store.record_delivery(&guid, &event, action.as_deref(), &payload).await {
         Ok(new) => {
             tracing::info!(guid, event, action, new, "delivery");
             (StatusCode::ACCEPTED, "accepted").into_response()
         }
-        // GitHub keeps a delivery that failed, and a person or the reconciler can ask for it again.
+        // GitHub keeps a delivery that failed, and a person can ask for it again.
         Err(error) => {
             tracing::error!(guid, event, %error, "a delivery could not be stored");
             (StatusCode::SERVICE_UNAVAILABLE, "the delivery could not be stored").into_response()
