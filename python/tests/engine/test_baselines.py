@@ -105,6 +105,9 @@ def test_another_run_can_be_the_reference(visual: Any) -> None:
     finished, report = visual.run("--reference", "base")
     assert finished.code == 1
     assert report["results"][0]["metrics"]["ssim"]["max"] < 0.9
+    visual.write("tests/test_v.py", VISUAL.replace("a dog", "a new dog"))
+    finished = visual.difftest("run", "--reference", "base", "--events", "-")
+    assert "2 images not in the other run, and not compared" in finished.err
     finished = visual.difftest("run", "--reference", "tests")
     assert finished.code == 2
     assert "holds no readable run" in finished.err

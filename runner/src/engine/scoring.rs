@@ -20,8 +20,9 @@ use super::bridge::{BodyOutcome, CallError, Failure, Metric, Picture};
 use super::error::EngineError;
 use super::generation::Batch;
 use super::judgement;
-use super::plan::{PlannedTest, compares};
+use super::plan::{PlannedTest, ReferenceKind, compares};
 use super::png;
+use super::progress::count;
 use super::reference::{Found, IMAGES_DIR, ReferenceSource};
 use super::sink::Sink;
 
@@ -50,6 +51,8 @@ struct Stored {
     picture: Picture,
     image: ImageRef,
     reference: Option<Arc<RgbImage>>,
+    /// It should have been compared, and there was nothing to compare it with.
+    alone: bool,
     ssim: Option<f64>,
     failure: Option<Failure>,
 }
@@ -97,12 +100,21 @@ impl Scorer<'_> {
                 let image = store(&picture.pixels, &images_dir)?;
                 let found =
                     if compares { reference.find(&test.spec, &cell) } else { Found::Nothing };
-                let mut stored =
-                    Stored { cell, picture, image, reference: None, ssim: None, failure: None };
+                let mut stored = Stored {
+                    cell,
+                    picture,
+                    image,
+                    reference: None,
+                    alone: false,
+                    ssim: None,
+                    failure: None,
+                };
                 match found {
                     Found::Image(reference) => stored.compare(reference, wants_ssim),
                     Found::Missing(reason) => stored.failure = Some(Failure::new(reason)),
-                    Found::Nothing => {}
+                    Found::Nothing => {
+                        stored.alone = compares && reference.kind() != ReferenceKind::None
+                    }
                 }
                 Ok(stored)
             })
@@ -116,6 +128,14 @@ impl Scorer<'_> {
             if let Some(value) = image.ssim {
                 self.scored(&image.cell, SSIM, value)?;
             }
+        }
+        let alone = stored.iter().filter(|image| image.alone).count();
+        if alone > 0 {
+            self.sink.warn(format!(
+                "{}: {} not in the other run, and not compared",
+                test.spec.id,
+                count(alone as u64, "image")
+            ))?;
         }
         for name in test.spec.metrics() {
             if let Some(metric) = self.metrics.get(&name) {
