@@ -198,12 +198,7 @@ async fn claimed(
 }
 
 /// Runs a job; whether the App wants no further claims.
-async fn work_off(
-    runner: &JobRunner,
-    claim: Claim,
-    stop: &CancellationToken,
-    grace: u64,
-) -> bool {
+async fn work_off(runner: &JobRunner, claim: Claim, stop: &CancellationToken, grace: u64) -> bool {
     let spec = &claim.spec;
     info!(repository = %spec.repository, base = spec.base.short(), head = spec.head.short(),
         suite = %spec.suite, "claimed");

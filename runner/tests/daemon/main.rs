@@ -1,0 +1,9 @@
+//! The daemon against an App, a git server and jobs that misbehave.
+#![allow(clippy::unwrap_used, reason = "a failed test should panic")]
+
+mod app;
+mod faults;
+mod git;
+mod harness;
+mod walls;
+mod whole_job;
