@@ -105,9 +105,11 @@ def _decorator(
     variables: Mapping[str, tuple[str, ...]],
     negative_prompt: str | None,
 ) -> Callable[[Function], Function]:
+    called = place.running()
+
     def declare(function: Function) -> Function:
         _check_test_function(function)
-        file, line = place.of_decorator(function)
+        file, line = place.of_decorator(function, called)
         definition = TestDefinition(
             name=function.__name__,
             function=function,
@@ -178,6 +180,7 @@ def metric(
     arguments.metric_name(name)
     if name in BUILTIN_METRICS:
         raise ConfigurationError(f"the metric `{name}` comes with difftest; choose another name")
+    called = place.running()
 
     def declare(target: Target) -> Target:
         def stated(argument: str, value: Any) -> Any:
@@ -190,7 +193,7 @@ def metric(
             loss = DEFAULT_MARGIN * (bounds[1] - bounds[0]) if bounds else 0.0
         if arguments.number("margin", loss) < 0:
             raise ConfigurationError(f"margin is {loss!r}; write the loss that is accepted, from 0")
-        file, line = place.of_decorator(target)
+        file, line = place.of_decorator(target, called)
         get_registry().add_metric(
             MetricDefinition(
                 name=name,

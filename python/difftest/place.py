@@ -7,38 +7,56 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 
-def of_decorator(target: Callable[..., Any]) -> tuple[str, int]:
+class Line(NamedTuple):
+    """A line that is running."""
+
+    file: str
+    module: str
+    number: int
+
+
+def running() -> tuple[Line, ...]:
+    """Every line that is running now, the innermost first."""
+    lines = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        lines.append(Line(frame.f_code.co_filename, module, frame.f_lineno))
+        frame = frame.f_back
+    return tuple(lines)
+
+
+def of_decorator(target: Callable[..., Any], called: tuple[Line, ...]) -> tuple[str, int]:
     """Absolute path and line, from 1, of the decorator that is being applied to ``target`` now.
 
-    Python applies a decorator with the line of its expression, so the frame that does it knows which of several
-    decorators this one is. Frames of files and lines elsewhere (a project's own wrapper around ours) are skipped.
+    ``called`` is what was running when the decorator was made: ``@difftest.test(...)`` is made at its own line, which
+    tells several decorators of one function apart. One that was made elsewhere (a project's own wrapper around ours)
+    is found by the line that applies it. Lines outside of the function are somebody else's.
     """
     inner = inspect.unwrap(target)
     if isinstance(inner, type):
-        return _of_class(inner)
+        return _of_class(inner, called)
     code = inner.__code__
-    file, lines = code.co_filename, [line for *_, line in code.co_lines() if line]
-    first, last = code.co_firstlineno, max([code.co_firstlineno, *lines])
-    frame: FrameType | None = sys._getframe(1)
-    line = first
-    while frame is not None:
-        if frame.f_code.co_filename == file and first <= frame.f_lineno <= last:
-            line = frame.f_lineno
-            break
-        frame = frame.f_back
-    return str(Path(file).resolve()), line
+    first = code.co_firstlineno
+    last = max([first, *(line for *_, line in code.co_lines() if line)])
+
+    def within(lines: tuple[Line, ...]) -> int | None:
+        own = (line.number for line in lines if line.file == code.co_filename)
+        return next((number for number in own if first <= number <= last), None)
+
+    line = within(called)
+    if line is None and sys.version_info >= (3, 11):  # before, it is applied at the line of `def`
+        line = within(running())
+    return str(Path(code.co_filename).resolve()), line or first
 
 
-def _of_class(target: type) -> tuple[str, int]:
-    """A class knows no line of its own: the frame of its module that is running now does."""
-    module = sys.modules.get(target.__module__)
-    file = getattr(module, "__file__", None)
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        if frame.f_globals.get("__name__") == target.__module__:
-            return str(Path(frame.f_code.co_filename).resolve()), frame.f_lineno
-        frame = frame.f_back
+def _of_class(target: type, called: tuple[Line, ...]) -> tuple[str, int]:
+    """A class does not know its lines: that of its module which made the decorator is taken."""
+    for line in called:
+        if line.module == target.__module__:
+            return str(Path(line.file).resolve()), line.number
+    file = getattr(sys.modules.get(target.__module__), "__file__", None)
     return str(Path(file).resolve()) if file else "<unknown>", 1

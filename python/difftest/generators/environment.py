@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import sys
@@ -9,9 +10,9 @@ from typing import Any
 
 import difftest
 
-#: Libraries whose version could move a bit, recorded where they are in use.
+#: Libraries whose version could move a bit. Recorded where they are installed, in use or not: an import more or less in
+#: a test file is no other condition.
 _BACK_ENDS = ("diffusers", "numpy", "onnxruntime", "pillow", "tokenizers", "torch", "transformers")
-_MODULES = {"pillow": "PIL"}
 #: A device as people say it, by what ONNX Runtime calls it.
 _DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 
@@ -35,9 +36,6 @@ def threads(stated: Any) -> int:
 def versions() -> dict[str, str]:
     found = {"difftest": difftest.__version__, "python": sys.version.split()[0]}
     for distribution in _BACK_ENDS:
-        if _MODULES.get(distribution, distribution) in sys.modules:
-            try:
-                found[distribution] = importlib.metadata.version(distribution)
-            except importlib.metadata.PackageNotFoundError:  # vendored: no one knows
-                continue
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[distribution] = importlib.metadata.version(distribution)
     return found
