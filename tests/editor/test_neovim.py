@@ -28,16 +28,22 @@ def test_shapes(): ...
 """
 
 
-def test_neovim_shows_and_mends_what_is_wrong(tmp_path: Path) -> None:
-    neovim = shutil.which(os.environ.get("NVIM", "nvim"))
-    if neovim is None:
+def neovim() -> str:
+    """The editor's program, or a skip that nobody overlooks."""
+    program = shutil.which(os.environ.get("NVIM", "nvim"))
+    if program is None:
         message = "SKIPPED (no Neovim: install nvim, or name it in NVIM)"
         print(message, file=sys.__stderr__)
         pytest.skip(message)
+    return program
+
+
+def test_neovim_shows_and_mends_what_is_wrong(tmp_path: Path) -> None:
+    program = neovim()
     file, answer = tmp_path / "test_shapes.py", tmp_path / "answer.json"
     file.write_text(WRONG)
     subprocess.run(
-        [neovim, "--headless", "--clean", "-S", HERE / "neovim.lua"],
+        [program, "--headless", "--clean", "-S", HERE / "neovim.lua"],
         env={
             **os.environ,
             "SERVER": json.dumps(server_command()),
