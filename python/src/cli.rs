@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
+use difftest_app::AppArgs;
+use difftest_runner::daemon::{self, RunnerArgs};
 use difftest_runner::engine::{self, BaselineArgs, RunArgs};
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
@@ -27,6 +29,10 @@ enum Command {
     Run(Box<RunArgs>),
     /// Store the images that later runs are compared with
     Baseline(BaselineArgs),
+    /// Serve the GitHub App: webhooks in, check runs and comments out
+    App(Box<AppArgs>),
+    /// Lease jobs from an App and run them on this machine
+    Runner(Box<RunnerArgs>),
     /// Speak the Language Server Protocol on standard input and output
     Lsp {
         /// There is no other way; editors pass it all the same
@@ -50,6 +56,16 @@ pub fn cli_main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
     match cli.command {
         Command::Run(args) => engine::run(py, *args),
         Command::Baseline(args) => engine::baseline(py, args),
+        Command::App(args) => {
+            difftest_app::install_crypto();
+            log_to_stderr();
+            serve(py, |stop| async { difftest_app::serve(*args, stop).await.map(|()| 0) })
+        }
+        Command::Runner(args) => {
+            difftest_app::install_crypto();
+            log_to_stderr();
+            serve(py, |stop| async { daemon::serve(*args, stop).await.map(|()| 0) })
+        }
         Command::Lsp { stdio: _ } => watch(py, || {
             difftest_lsp::run().map_or_else(|error| fail(&error), |exit| i32::from(exit.code()))
         }),

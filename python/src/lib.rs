@@ -39,12 +39,18 @@ fn expand(template: &str, variables: BTreeMap<String, Vec<String>>) -> PyResult<
     template::expand(template, &variables).map_err(|e| PyValueError::new_err(e.to_string()))
 }
 
+/// A report's Markdown as an HTML page that is safe to serve.
+#[pyfunction]
+fn report_page(title: &str, markdown: &str) -> String {
+    difftest_app::page::page(title, markdown)
+}
+
 #[pymodule(gil_used = true)]
 mod _native {
     #[pymodule_export]
     use super::cli::cli_main;
     #[pymodule_export]
-    use super::{expand, native_ssim};
+    use super::{expand, native_ssim, report_page};
     use pyo3::prelude::*;
 
     #[pymodule_init]
