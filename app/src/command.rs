@@ -135,10 +135,10 @@ mod tests {
             Some(Err(mistake)) => mistake.to_string(),
             other => format!("{other:?}"),
         };
-        insta::assert_snapshot!(said("/difftest"), @"");
-        insta::assert_snapshot!(said("/difftest rnu"), @"");
-        insta::assert_snapshot!(said("/difftest approve-everything"), @"");
-        insta::assert_snapshot!(said("/difftest run shapes"), @"");
-        insta::assert_snapshot!(said("/difftest `@all`"), @"");
+        insta::assert_snapshot!(said("/difftest"), @"`/difftest` needs a command; there is `/difftest run`");
+        insta::assert_snapshot!(said("/difftest rnu"), @"`/difftest rnu` is not a command (did you mean `/difftest run`?); there is `/difftest run`");
+        insta::assert_snapshot!(said("/difftest approve-everything"), @"`/difftest approve-everything` is not a command; there is `/difftest run`");
+        insta::assert_snapshot!(said("/difftest run shapes"), @"`/difftest run` takes no arguments, it runs every suite of `difftest.toml`");
+        insta::assert_snapshot!(said("/difftest `@all`"), @"`/difftest @all` is not a command; there is `/difftest run`");
     }
 }

@@ -95,7 +95,10 @@ fn the_pull_requests_state_comes_first_and_its_older_heads_end() {
 #[test]
 fn each_suite_of_the_head_gets_a_check_of_its_own() {
     let two = format!("{SUITE}[suites.faces]\n");
-    insta::assert_snapshot!(told(&Cause::Push, &facts(read(SUITE), read(&two))), @"");
+    insta::assert_snapshot!(told(&Cause::Push, &facts(read(SUITE), read(&two))), @r#"
+    faces [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:faces] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.05
+    shapes [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:shapes] runs ccccccc..bbbbbbb on ["cpu"], 3600 s, network false, alpha 0.05
+    "#);
 }
 
 #[test]
@@ -103,9 +106,15 @@ fn a_pull_request_cannot_loosen_its_own_limits() {
     let strict = "timeout = \"5m\"\nlabels = [\"safe\"]\n[suites.shapes]\n[verdict]\nalpha = 0.01\n";
     let loose = "timeout = \"9h\"\nnetwork = true\nlabels = [\"prod\"]\n[suites.shapes]\n[suites.new]\n\
                  [verdict]\nalpha = 0.4\n";
-    insta::assert_snapshot!(told(&Cause::Push, &facts(read(strict), read(loose))), @"");
+    insta::assert_snapshot!(told(&Cause::Push, &facts(read(strict), read(loose))), @r#"
+    new [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:new] runs ccccccc..bbbbbbb on ["safe"], 300 s, network false, alpha 0.01
+    shapes [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:shapes] runs ccccccc..bbbbbbb on ["safe"], 300 s, network false, alpha 0.01
+    "#);
     // The first configuration ever: nobody has granted anything yet.
-    insta::assert_snapshot!(told(&Cause::Push, &facts(ConfigAt::Absent, read(loose))), @"");
+    insta::assert_snapshot!(told(&Cause::Push, &facts(ConfigAt::Absent, read(loose))), @r#"
+    new [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:new] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.4
+    shapes [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:shapes] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.4
+    "#);
 }
 
 #[test]
@@ -118,22 +127,22 @@ fn a_configuration_that_cannot_be_used_is_one_failure_on_its_line() {
 #[test]
 fn without_a_configuration_nothing_is_said() {
     assert_eq!(told(&Cause::Push, &facts(ConfigAt::Absent, ConfigAt::Absent)), "");
-    insta::assert_snapshot!(told(&Cause::Push, &facts(read(SUITE), ConfigAt::Absent)), @"");
+    insta::assert_snapshot!(told(&Cause::Push, &facts(read(SUITE), ConfigAt::Absent)), @" [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:] neutral: No suite runs");
 }
 
 #[test]
 fn without_a_common_ancestor_nothing_is_claimed() {
     let mut facts = facts(read(SUITE), read(SUITE));
     facts.commits.as_mut().unwrap().merge_base = None;
-    insta::assert_snapshot!(told(&Cause::Push, &facts), @"");
+    insta::assert_snapshot!(told(&Cause::Push, &facts), @"shapes [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:shapes] failure: There is no base to compare with");
 }
 
 #[test]
 fn a_forks_code_is_not_run() {
     let mut facts = facts(read(SUITE), ConfigAt::Absent);
     facts.pull.head = branch("feature", 'b', 10);
-    insta::assert_snapshot!(told(&Cause::Push, &facts), @"");
-    insta::assert_snapshot!(told(&Cause::Command { comment: 5 }, &facts), @"");
+    insta::assert_snapshot!(told(&Cause::Push, &facts), @"shapes [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:shapes] action_required: A fork's code waits for approval");
+    insta::assert_snapshot!(told(&Cause::Command { comment: 5 }, &facts), @"shapes [comment:5:shapes] action_required: A fork's code waits for approval");
     // A fork that was deleted since is a fork still.
     facts.pull.head.repo = None;
     assert!(told(&Cause::Push, &facts).contains("action_required"));
@@ -143,10 +152,16 @@ fn a_forks_code_is_not_run() {
 fn a_cause_names_its_effect() {
     let two = read(&format!("{SUITE}[suites.faces]\n"));
     let facts = facts(two.clone(), two);
-    insta::assert_snapshot!(told(&Cause::Command { comment: 5 }, &facts), @"");
+    insta::assert_snapshot!(told(&Cause::Command { comment: 5 }, &facts), @r#"
+    faces [comment:5:faces] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.05
+    shapes [comment:5:shapes] runs ccccccc..bbbbbbb on ["cpu"], 3600 s, network false, alpha 0.05
+    "#);
     let again = |suite: &str| Cause::Rerun { check: CheckId(4), suite: suite.into(), head: sha('b') };
-    insta::assert_snapshot!(told(&again("faces"), &facts), @"");
-    insta::assert_snapshot!(told(&again(""), &facts), @"");
+    insta::assert_snapshot!(told(&again("faces"), &facts), @"faces [rerun:4] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.05");
+    insta::assert_snapshot!(told(&again(""), &facts), @r#"
+    faces [rerun:4:faces] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.05
+    shapes [rerun:4:shapes] runs ccccccc..bbbbbbb on ["cpu"], 3600 s, network false, alpha 0.05
+    "#);
 }
 
 #[test]

@@ -87,6 +87,6 @@ mod tests {
             message: "Resource not accessible by integration".into(),
             needed: Some("checks=write".into()),
         };
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r#"GitHub refuses POST /repos/acme/gen/check-runs (request AB:1): Resource not accessible by integration. It needs `checks=write`: grant it in the App's settings ("Permissions & events"), then accept it where the App is installed"#);
     }
 }
