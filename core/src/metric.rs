@@ -87,12 +87,27 @@ pub fn find(name: &str) -> Option<MetricInfo> {
     builtin().into_iter().find(|m| m.name == name)
 }
 
-/// The candidate most like `word`, if any is like enough to be what was meant.
+/// The candidate most like `word`, if any is like enough to be what was meant: at most a third of
+/// its letters differ, as in rustc's suggestions. A far-fetched one misleads more than none.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&word.to_lowercase(), &c.to_lowercase()), c))
-        .filter(|(distance, c)| *distance <= (c.len().max(word.len()) / 2).max(1))
+        .filter(|(distance, c)| *distance <= (c.len().max(word.len()) / 3).max(1))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_likely_misspelling_is_suggested() {
+        let known = ["clip_score", "ssim"];
+        assert_eq!(nearest("clip_scor", known), Some("clip_score"));
+        assert_eq!(nearest("SSIM", known), Some("ssim"));
+        assert_eq!(nearest("blue_share", known), None);
+        assert_eq!(nearest("x", known), None);
+    }
 }
