@@ -141,6 +141,10 @@ def _check_test_function(function: Any) -> None:
         )
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(f"{name} is async; write a plain function: def {name}(model): ...")
+    if inspect.isgeneratorfunction(function):
+        raise ConfigurationError(
+            f"{name} yields, so calling it would run nothing; take the yield out"
+        )
     owner = qualified.rpartition(".")[0]
     if owner and not owner.endswith("<locals>"):
         raise ConfigurationError(

@@ -20,11 +20,10 @@ from types import ModuleType
 _PREFIX = "_difftest_"
 #: The repository under test; there is one in a process.
 _root: Path | None = None
-#: By import base: the modules that were found directly in it, while another base has its turn.
+#: By import base of a test file: the modules that were found directly in it, while another base has its turn.
 _aside: dict[Path, dict[str, ModuleType]] = {}
 #: ``sys.path`` and ``sys.modules`` are the process's: one thread at a time gives a base its turn.
 _turn = threading.RLock()
-_bases: list[Path] = []
 
 
 def enter_repository(root: Path) -> None:
@@ -55,6 +54,7 @@ def is_test_module(name: str) -> bool:
 
 def import_file(file: Path) -> ModuleType:
     """Run the file as a module. Raises whatever the file raises, ``SyntaxError`` included."""
+    _aside.setdefault(import_base(file.parent), {})
     name = _module_name(file)
     with importing_from(file.parent):
         package, _, _ = name.rpartition(".")
@@ -78,34 +78,28 @@ def import_file(file: Path) -> ModuleType:
 def importing_from(folder: Path) -> Iterator[None]:
     """Inside, a file of ``folder`` imports as pytest would have it: from its import base, then from the root.
 
-    Needed again whenever code of that file runs: it may import when it is called. Folders outside of the repository
-    need nothing.
+    Needed again whenever code of a test file runs: it may import when it is called. Code of other folders (a product's
+    own metrics, an installed package) imports as ever, and this does nothing.
     """
     base = import_base(folder)
-    if _root is None or base == _root or not base.is_relative_to(_root):
-        yield
-        return
     with _turn:
-        if _bases and _bases[-1] == base:
+        if base not in _aside or str(base) in sys.path:
             yield
             return
-        _bases.append(base)
         sys.path.insert(0, str(base))
         importlib.invalidate_caches()
-        sys.modules.update(_aside.pop(base, {}))
+        sys.modules.update(_aside[base])
         try:
             yield
         finally:
-            _bases.pop()
             with contextlib.suppress(ValueError):
                 sys.path.remove(str(base))
-            found = {
+            _aside[base] = {
                 name: module
                 for name, module in list(sys.modules.items())
                 if _lies_in(module, name, base)
             }
-            _aside[base] = found
-            for name in found:
+            for name in _aside[base]:
                 del sys.modules[name]
 
 

@@ -162,7 +162,12 @@ def test_a_decorator_stands_on_a_plain_function_of_the_module() -> None:
         def test_method(self) -> None: ...
 
     twice = difftest.test([RED], ["a"])(lambda: None)
+
+    def test_yields() -> Any:
+        yield
+
     assert "async" in refused(test_async)
+    assert "yields" in refused(test_yields)
     assert "takes model, tmp_path" in refused(test_many)
     assert "is a method" in refused(type("G", (), {"f": _method()}).f)
     assert "put it on a function" in refused(Group)

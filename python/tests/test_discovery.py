@@ -111,6 +111,19 @@ def test_a_single_file_may_be_named(repository: Repository) -> None:
     assert [test["id"] for test in tests] == ["tests/test_b.py::test_b"]
 
 
+def test_the_tests_may_lie_outside_of_the_repository(repository: Repository) -> None:
+    repository.write("elsewhere/wording.py", "PROMPT = 'p'")
+    file = repository.write(
+        "elsewhere/test_a.py",
+        "import difftest, wording\n@difftest.test([wording.PROMPT], ['clip_score'])\ndef test_a(): ...\n",
+    )
+    repository.root /= "repository"
+    repository.root.mkdir()
+    tests, errors = repository.collect(str(file.parent))
+    assert errors == []
+    assert [test["id"] for test in tests] == ["../elsewhere/test_a.py::test_a"]
+
+
 def test_an_empty_folder_has_no_tests_and_a_missing_one_is_an_error(repository: Repository) -> None:
     (repository.root / "tests").mkdir()
     assert repository.collect() == ([], [])

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from PIL import Image
 import difftest
 from difftest import metrics
 from difftest.shapes.layout import CLIP_IMAGE_GRAPH, WEIGHTS
+
+if TYPE_CHECKING:
+    from conftest import Repository
 
 needs_weights = pytest.mark.skipif(
     not (WEIGHTS / CLIP_IMAGE_GRAPH).exists(), reason="the embedded CLIP is not in this checkout"
@@ -130,6 +133,55 @@ def test_a_decorated_metric_stays_callable() -> None:
         return float(array.mean())
 
     assert brightness(IMAGES[0]) == 10.0
+
+
+def test_a_metric_may_import_what_is_beside_it_when_it_is_called(repository: Repository) -> None:
+    for folder, factor in (("a", 1), ("b", 2)):
+        repository.write(f"tests/{folder}/factors.py", f"FACTOR = {factor}")
+        repository.write(
+            f"tests/{folder}/test_it.py",
+            f"""
+            import difftest
+
+            @difftest.metric("metric_{folder}")
+            def metric(array):
+                import factors
+                return factors.FACTOR * array.mean()
+            """,
+        )
+    repository.collect()
+    for name, expected in (("metric_a", 10.0), ("metric_b", 20.0), ("metric_a", 10.0)):
+        assert metrics.load(name).compute_batch(IMAGES[:1], ["p"], [None]) == [expected]
+
+
+def test_the_modules_of_the_product_are_imported_once(repository: Repository) -> None:
+    """A metric that the product itself declares lives on with the product's other modules."""
+    repository.write("src/product/__init__.py", "")
+    repository.write("src/product/state.py", "import uuid\nKEY = str(uuid.uuid4())")
+    repository.write(
+        "src/product/metrics.py",
+        """
+        import difftest
+
+        @difftest.metric("product_metric")
+        def product_metric(image):
+            from product import state
+            return int(state.KEY == product_metric.key)
+        """,
+    )
+    repository.write(
+        "tests/test_a.py",
+        """
+        import sys, pathlib
+        sys.path.append(str(pathlib.Path(__file__).parents[1] / "src"))
+        from product import metrics, state
+        metrics.product_metric.key = state.KEY
+        """,
+    )
+    assert repository.collect() == ([], [])
+    metric = metrics.load("product_metric")
+    for _ in range(2):
+        assert metric.compute_batch(IMAGES[:1], ["p"], [None]) == [1.0]
 
 
 # Classes
