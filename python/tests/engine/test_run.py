@@ -221,3 +221,50 @@ def test_help_needs_no_numpy(repository: Any) -> None:
     assert finished.code == 0
     assert "--test-dir" in finished.out
     assert finished.err == ""
+
+
+def test_generation_does_not_wait_for_metrics(repository: Any) -> None:
+    """The first batch's metric ends only when the second batch is being made."""
+    repository.write(
+        "overlapping.py",
+        """
+        import threading
+
+        import fake
+
+        batches = []
+        second = threading.Event()
+
+
+        class Watched(fake.Fake):
+            def generate(self, prompts, seeds, negative_prompts):
+                batches.append(prompts)
+                if len(batches) == 2:
+                    second.set()
+                return super().generate(prompts, seeds, negative_prompts)
+
+
+        def make():
+            return Watched()
+        """,
+    )
+    repository.write(
+        "tests/test_a.py",
+        """
+        import difftest
+        import overlapping
+
+
+        @difftest.metric("patient", range=(0.0, 1.0))
+        def patient(array):
+            return float(overlapping.second.wait(20))
+
+
+        @difftest.test(prompts=["a", "b"], metrics=["patient"], threshold=1.0, seeds=[1, 2, 3, 4])
+        def test_overlap():
+            pass
+        """,
+    )
+    finished, report = repository.run("--generator", "overlapping:make")
+    assert finished.code == 0, finished.out
+    assert report["results"][0]["metrics"]["patient"]["min"] == 1.0

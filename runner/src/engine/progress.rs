@@ -41,10 +41,6 @@ impl Progress {
                     ));
                 }
             }
-            Event::CollectionFailed { error } => {
-                let place = &error.place;
-                self.say(&format!("error: {}:{}: {}", place.file, place.line, error.message));
-            }
             Event::TestStarted { test } => {
                 if let Self::Bar(bar) = self {
                     bar.set_message(test.name().to_owned());
@@ -72,7 +68,9 @@ impl Progress {
                     bar.finish_and_clear();
                 }
             }
-            Event::CellScored { .. }
+            // The summary has these.
+            Event::CollectionFailed { .. }
+            | Event::CellScored { .. }
             | Event::VerdictChanged { .. }
             | Event::Telemetry { .. }
             | Event::Log { .. }
