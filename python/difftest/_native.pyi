@@ -13,3 +13,6 @@ def ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
 
 def expand(template: str, variables: dict[str, list[str]]) -> list[str]:
     """The prompts that a template stands for, its last variable changing fastest."""
+
+def report_page(title: str, markdown: str) -> str:
+    """A report's Markdown as an HTML page that is safe to serve."""

@@ -79,7 +79,9 @@ def test_a_syntax_error_names_its_file_and_line(house: House) -> None:
 
 
 def test_a_broken_configuration_fails_on_its_line(house: House) -> None:
-    _, head = open_pull(house, "config", {"difftest.toml": "model = 'shapes'\n[suites.shapes]\nlables = []\n"})
+    _, head = open_pull(
+        house, "config", {"difftest.toml": "model = 'shapes'\n[suites.shapes]\nlables = []\n"}
+    )
     check = house.concluded(REPO, head)
     assert check["conclusion"] == "failure"
     note = check["output"]["annotations"][0]

@@ -12,7 +12,9 @@ from PIL import Image
 
 from difftest import _native
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 
 def screenshot(page: Path, out: Path, profile: Path) -> np.ndarray:
