@@ -69,6 +69,7 @@ pub struct Finding {
 /// What stands behind a conclusion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one of them for each check that is read")]
 pub enum Said {
     /// Both sides ran and were compared.
     Verdict { comparison: Comparison, sandbox: Sandbox },

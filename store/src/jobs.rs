@@ -60,29 +60,13 @@ struct Claimed {
     spec: String,
 }
 
-/// A job's row as the lease's calls need it, locked.
+/// The row of a leased job, locked.
 #[derive(FromRow)]
-pub(crate) struct LockedJob {
+pub(crate) struct HeldJob {
     pub(crate) id: i64,
     pub(crate) check_id: i64,
-    state: String,
     pub(crate) attempt: i64,
-    lease_hash: Option<String>,
-    completed_hash: Option<String>,
     pub(crate) cancel_requested: bool,
-}
-
-impl LockedJob {
-    pub(crate) fn state(&self) -> Result<JobState, StoreError> {
-        from_word("a job's state", self.state.clone())
-    }
-
-    /// Whether the token is that of the lease that holds the job now. A lease whose time has
-    /// passed still holds it until the sweep takes it away: an App that was down for a while then
-    /// costs no runner its work.
-    fn is_held_by(&self, hash: &str) -> Result<bool, StoreError> {
-        Ok(self.state()? == JobState::Leased && self.lease_hash.as_deref() == Some(hash))
-    }
 }
 
 /// The hash under which a token is kept. Tokens are random, so it needs no salt.
@@ -145,13 +129,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
         let hash = token_hash(lease);
-        let row = lock_job(&mut tx, job).await?;
-        if row.completed_hash.as_deref() == Some(hash.as_str()) {
-            return Ok(());
-        }
-        if !row.is_held_by(&hash)? {
-            return Err(StoreError::LeaseLost { job: job.0 });
-        }
+        let row = match hold(&mut tx, job, lease).await {
+            Err(StoreError::LeaseLost { .. }) if completed_by(&mut tx, job, &hash).await? => {
+                return Ok(());
+            }
+            held => held?,
+        };
         let now = tx.now();
         sql("UPDATE jobs SET completed_hash = $2, completion = $3 WHERE id = $1")
             .bind(job.0)
@@ -188,6 +171,7 @@ impl Store {
             what: "pull request",
             id: check.pull.to_string(),
         })?;
+        tx.commit(&self.hints).await?;
         Ok(pull.pull)
     }
 
@@ -201,25 +185,31 @@ impl Store {
     }
 }
 
-pub(crate) async fn lock_job(tx: &mut Tx, job: JobId) -> Result<LockedJob, StoreError> {
-    sql("SELECT id, check_id, state, attempt, lease_hash, completed_hash, cancel_requested
-         FROM jobs WHERE id = $1")
+/// Locks a job for a call of the lease that holds it now.
+///
+/// The lease is part of the condition, so that a stranger's call locks nothing: a claim or a
+/// sweep at that moment would read past the row. A lease whose time has passed still holds its
+/// job until the sweep takes it away: an App that was down for a while costs no runner its work.
+/// A job that never was and a lease that is lost are one to a runner: stop.
+pub(crate) async fn hold(tx: &mut Tx, job: JobId, lease: &Secret) -> Result<HeldJob, StoreError> {
+    sql("SELECT id, check_id, attempt, cancel_requested FROM jobs
+         WHERE id = $1 AND state = 'leased' AND lease_hash = $2")
     .bind(job.0)
+    .bind(token_hash(lease))
     .for_update()
-    .fetch_optional::<LockedJob>(tx)
+    .fetch_optional::<HeldJob>(tx)
     .await?
-    // A job that never was and a lease that is lost are one to a runner: stop.
     .ok_or(StoreError::LeaseLost { job: job.0 })
 }
 
-/// Locks a job for a call of its lease.
-pub(crate) async fn hold(tx: &mut Tx, job: JobId, lease: &Secret) -> Result<LockedJob, StoreError> {
-    let row = lock_job(tx, job).await?;
-    if row.is_held_by(&token_hash(lease))? {
-        Ok(row)
-    } else {
-        Err(StoreError::LeaseLost { job: job.0 })
-    }
+/// Whether this lease was the last to complete the job.
+async fn completed_by(tx: &mut Tx, job: JobId, hash: &str) -> Result<bool, StoreError> {
+    let found = sql("SELECT id FROM jobs WHERE id = $1 AND completed_hash = $2")
+        .bind(job.0)
+        .bind(hash)
+        .fetch_optional::<(i64,)>(tx)
+        .await?;
+    Ok(found.is_some())
 }
 
 pub(crate) async fn set_ended(tx: &mut Tx, job: JobId, state: &str) -> Result<(), StoreError> {
@@ -236,7 +226,7 @@ pub(crate) async fn set_ended(tx: &mut Tx, job: JobId, state: &str) -> Result<()
 /// An attempt that came to nothing: the job is tried again, or given up with its check.
 pub(crate) async fn give_back(
     tx: &mut Tx,
-    job: &LockedJob,
+    job: &HeldJob,
     again_at: i64,
     reason: &str,
 ) -> Result<JobState, StoreError> {

@@ -4,7 +4,7 @@ use difftest_core::protocol::{JobId, Renewal, Secret};
 
 use crate::database::sql;
 use crate::error::StoreError;
-use crate::jobs::{JobState, give_back, hold, lock_job, set_ended};
+use crate::jobs::{HeldJob, JobState, give_back, hold, set_ended};
 use crate::open::Store;
 
 /// What a sweep took away.
@@ -55,18 +55,17 @@ impl Store {
     async fn sweep_one(&self) -> Result<Option<JobState>, StoreError> {
         let mut tx = self.db.begin().await?;
         let now = tx.now();
-        let Some((id,)) = sql("SELECT id FROM jobs WHERE state = 'leased' AND lease_until <= $1
-                               ORDER BY id LIMIT 1")
+        let Some(row) = sql("SELECT id, check_id, attempt, cancel_requested FROM jobs
+                             WHERE state = 'leased' AND lease_until <= $1 ORDER BY id LIMIT 1")
         .bind(now)
         .skip_locked()
-        .fetch_optional::<(i64,)>(&mut tx)
+        .fetch_optional::<HeldJob>(&mut tx)
         .await?
         else {
             return Ok(None);
         };
-        let row = lock_job(&mut tx, JobId(id)).await?;
         let state = if row.cancel_requested {
-            set_ended(&mut tx, JobId(id), "cancelled").await?;
+            set_ended(&mut tx, JobId(row.id), "cancelled").await?;
             JobState::Cancelled
         } else {
             give_back(&mut tx, &row, now, "Its runner was lost: it stopped renewing its lease.")

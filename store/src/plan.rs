@@ -20,6 +20,7 @@ use crate::open::Store;
 use crate::pulls::{Pull, PullKey, lock_pull, upsert_pull};
 
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a plan has a handful of steps")]
 pub enum PlanStep {
     /// First, where the event describes a pull request.
     UpsertPull(Pull),
