@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a failed test should panic")]
+
 use difftest_core::protocol::Renewal;
 use proptest::prelude::*;
 

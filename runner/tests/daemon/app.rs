@@ -108,21 +108,21 @@ impl App {
     }
 
     /// Refuses who has not both tokens, or whose lease is gone.
-    fn fence(&self, headers: &HeaderMap) -> Result<(), Response> {
+    fn fence(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
         let mut story = self.story();
         let held = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
         if held("authorization") != format!("Bearer {RUNNER_TOKEN}")
             || held(LEASE_HEADER) != LEASE_TOKEN
         {
             story.strangers += 1;
-            return Err(StatusCode::UNAUTHORIZED.into_response());
+            return Err(StatusCode::UNAUTHORIZED);
         }
         if story.lease_lost {
-            return Err(StatusCode::CONFLICT.into_response());
+            return Err(StatusCode::CONFLICT);
         }
         if story.refuse_calls > 0 {
             story.refuse_calls -= 1;
-            return Err(StatusCode::SERVICE_UNAVAILABLE.into_response());
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ async fn renew(State(app): State<App>, headers: HeaderMap) -> Response {
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
     if let Err(refused) = app.fence(&headers) {
-        return refused;
+        return refused.into_response();
     }
     let mut story = app.story();
     story.renewals += 1;
@@ -166,7 +166,7 @@ async fn renew(State(app): State<App>, headers: HeaderMap) -> Response {
 
 async fn git_token(State(app): State<App>, headers: HeaderMap) -> Response {
     if let Err(refused) = app.fence(&headers) {
-        return refused;
+        return refused.into_response();
     }
     app.story().git_tokens += 1;
     axum::Json(GitToken { token: Secret::new(GIT_TOKEN) }).into_response()
@@ -186,7 +186,7 @@ async fn events(
 ) -> Response {
     if let Err(refused) = app.fence(&headers) {
         app.story().late_writes += 1;
-        return refused;
+        return refused.into_response();
     }
     let mut story = app.story();
     let log = story.events.entry(side).or_default();
@@ -211,7 +211,7 @@ async fn image(
     body: Bytes,
 ) -> Response {
     if let Err(refused) = app.fence(&headers) {
-        return refused;
+        return refused.into_response();
     }
     assert_eq!(ImageSha::of(&body).as_str(), sha, "the runner sent other bytes than it named");
     let mut story = app.story();
@@ -226,7 +226,7 @@ async fn complete(
     axum::Json(completion): axum::Json<Completion>,
 ) -> Response {
     if let Err(refused) = app.fence(&headers) {
-        return refused;
+        return refused.into_response();
     }
     app.story().completions.push(completion);
     StatusCode::NO_CONTENT.into_response()

@@ -69,10 +69,10 @@ async fn the_job_writes_nowhere_but_to_its_output() {
     }
     let world = World::new().await;
     let tries = r#"{
-        for place in / /usr /etc /job /job/source /job/base /root /sys /proc/sys/kernel; do
+        for place in / /usr /etc /dev /job /job/source /job/base /root /sys /proc/sys/kernel; do
           if touch "$place/written" 2>/dev/null; then echo "WROTE $place"; fi
         done
-        for place in /job/out /tmp; do touch "$place/written" && echo "may $place"; done
+        for place in /job/out /tmp /dev/shm; do touch "$place/written" && echo "may $place"; done
         id -u; id -g; grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs)' /proc/self/status
         echo "processes $(ls -d /proc/[0-9]* | wc -l)"
         mount -t tmpfs none /tmp 2>&1 && echo MOUNTED
@@ -80,7 +80,7 @@ async fn the_job_writes_nowhere_but_to_its_output() {
     } > /tmp/told 2>&1; cp /tmp/told "$OUT/told""#;
     for text in told(&world, tries, false).await {
         assert!(!text.contains("WROTE") && !text.contains("MOUNTED"), "{text}");
-        assert!(text.contains("may /job/out\nmay /tmp\n65534\n65534\n"), "{text}");
+        assert!(text.contains("may /job/out\nmay /tmp\nmay /dev/shm\n65534\n65534\n"), "{text}");
         assert!(text.contains("CapPrm:\t0000000000000000"), "{text}");
         assert!(text.contains("CapEff:\t0000000000000000"), "{text}");
         assert!(text.contains("CapBnd:\t0000000000000000"), "{text}");

@@ -61,7 +61,7 @@ pub struct Limits {
     pub processes: u64,
     /// One file's.
     pub file_bytes: u64,
-    /// Of the private `/tmp`, which is memory.
+    /// Of the private `/tmp`, and of `/dev/shm`: both are memory.
     pub tmp_bytes: u64,
 }
 
@@ -240,11 +240,13 @@ impl Machine {
         for device in &self.devices {
             bwrap.bind("--dev-bind", device, device);
         }
-        bwrap.add(["--perms", "1777"]);
-        if self.can_size_tmpfs {
-            bwrap.add(["--size".to_owned(), self.limits.tmp_bytes.to_string()]);
+        for memory in ["/dev/shm", "/tmp"] {
+            bwrap.add(["--perms", "1777"]);
+            if self.can_size_tmpfs {
+                bwrap.add(["--size".to_owned(), self.limits.tmp_bytes.to_string()]);
+            }
+            bwrap.add(["--tmpfs", memory]);
         }
-        bwrap.add(["--tmpfs", "/tmp"]);
         for folder in self.python.folders.iter().chain(&self.readable) {
             bwrap.bind("--ro-bind", folder, folder);
         }
@@ -253,6 +255,8 @@ impl Machine {
         if let Some(base) = side.base {
             bwrap.bind("--ro-bind", base, Path::new(BASE));
         }
+        // The mounts' own folders, which are the job's in a user namespace.
+        bwrap.add(["--remount-ro", "/dev", "--remount-ro", "/"]);
         bwrap.add(["--chdir", SOURCE, "--"]);
         bwrap.argv
     }
