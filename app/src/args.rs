@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use url::Url;
 
 #[derive(Debug, Clone, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(subcommand_negates_reqs = true)]
 pub struct AppArgs {
     #[command(subcommand)]
     pub command: Option<AppCommand>,
@@ -39,11 +39,7 @@ pub struct AppArgs {
 #[derive(Debug, Clone, Args)]
 pub struct StorageArgs {
     /// sqlite://PATH or postgres://USER@HOST/NAME.
-    #[arg(
-        long,
-        env = "DIFFTEST_APP_DATABASE_URL",
-        default_value = "sqlite://difftest-app/app.db"
-    )]
+    #[arg(long, env = "DIFFTEST_APP_DATABASE_URL", default_value = "sqlite://difftest-app/app.db")]
     pub database_url: String,
     /// Where images and the key of image links are kept.
     #[arg(long, env = "DIFFTEST_APP_DATA_DIR", default_value = "difftest-app")]

@@ -29,8 +29,7 @@ mod tests {
 
     #[test]
     fn waits_double_until_they_are_long_enough() {
-        let backoff =
-            Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
+        let backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
         let seconds: Vec<u64> =
             [1, 2, 3, 9, 10, 1000].map(|n| backoff.after(n, 1.0).as_secs()).to_vec();
         assert_eq!(seconds, [1, 2, 4, 256, 300, 300]);

@@ -275,10 +275,7 @@ mod tests {
                 body: "/difftest run".into(),
             }))
         );
-        assert_eq!(
-            read("issue_comment", comment("Bot", pull)),
-            Err(Ignored::ByABot("ada".into()))
-        );
+        assert_eq!(read("issue_comment", comment("Bot", pull)), Err(Ignored::ByABot("ada".into())));
         let issue = json!({ "number": 3 });
         assert_eq!(read("issue_comment", comment("User", issue)), Err(Ignored::NotAPullRequest));
     }

@@ -24,10 +24,7 @@ pub async fn read(
     Ok(Facts { pull, commits })
 }
 
-async fn commits(
-    repository: &Repository<'_>,
-    pull: &PullRequest,
-) -> Result<Commits, GitHubError> {
+async fn commits(repository: &Repository<'_>, pull: &PullRequest) -> Result<Commits, GitHubError> {
     // By name, not by `base.sha`: GitHub does not move that with every push to the base branch.
     let base = configuration(repository, &pull.base.name).await?;
     if pull.is_fork() {

@@ -11,7 +11,7 @@ use difftest_core::protocol::{Completion, Sandbox, Side};
 use difftest_core::report::check::{Conclusion, conclusion};
 use difftest_core::report::markdown::prose;
 use difftest_core::result::Run;
-use difftest_store::{FinishedJob, Finding, Said, Store, StoreError};
+use difftest_store::{Finding, FinishedJob, Said, Store, StoreError};
 
 use crate::fault;
 
@@ -58,23 +58,19 @@ fn judge(job: &FinishedJob, base: &[u8], head: &[u8]) -> Finding {
         Completion::Infrastructure { reason } => return machine(reason),
         Completion::Cancelled => return machine("The runner was stopped."),
     };
-    let run = |side: Side, bytes: &[u8]| {
-        read_stream(bytes)
-            .map(|events| Run::from_events(&events))
-            .map_err(|malformed| malformed_stream(side, &malformed, sandbox))
+    let fold = |bytes: &[u8]| read_stream(bytes).map(|events| Run::from_events(&events));
+    let base_run = match fold(base) {
+        Ok(run) => run,
+        Err(malformed) => return malformed_stream(Side::Base, &malformed, sandbox),
     };
-    let sides = run(Side::Base, base).and_then(|base| Ok((base, run(Side::Head, head)?)));
-    let (base_run, head_run) = match sides {
-        Ok(runs) => runs,
-        Err(finding) => return finding,
+    let head_run = match fold(head) {
+        Ok(run) => run,
+        Err(malformed) => return malformed_stream(Side::Head, &malformed, sandbox),
     };
     // A base that never started has nothing to compare with; the thresholds still hold.
     let base_run = (!base.is_empty()).then_some(base_run);
     let comparison = compare(base_run.as_ref(), &head_run, &job.verdict);
-    Finding {
-        conclusion: conclusion(&comparison),
-        said: Said::Verdict { comparison, sandbox },
-    }
+    Finding { conclusion: conclusion(&comparison), said: Said::Verdict { comparison, sandbox } }
 }
 
 /// The machine's failure is never the pull request's.
@@ -136,5 +132,78 @@ fn unjudgeable() -> Finding {
             "The result came in, but difftest could not judge it. This says nothing about the \
              pull request; the App's log has the reason. Re-run the check.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use difftest_core::config::VerdictSettings;
+    use difftest_core::protocol::{JobId, JobSpec};
+    use difftest_store::{Check, CheckId, CheckStatus, PullKey};
+
+    use super::*;
+
+    fn job(completion: Completion) -> FinishedJob {
+        let (base, head) = ("a".repeat(40), "b".repeat(40));
+        FinishedJob {
+            job: JobId(1),
+            attempt: 1,
+            check: Check {
+                id: CheckId(1),
+                pull: PullKey { repo_id: 9, number: 3 },
+                suite: "shapes".into(),
+                head: head.parse().unwrap(),
+                base: base.parse().unwrap(),
+                status: CheckStatus::InProgress,
+                finding: None,
+                github_id: None,
+                created_at: 0,
+                started_at: None,
+                completed_at: None,
+            },
+            spec: JobSpec {
+                repository: "acme/gen".parse().unwrap(),
+                clone_url: String::new(),
+                base: base.parse().unwrap(),
+                head: head.parse().unwrap(),
+                suite: "shapes".into(),
+                timeout_s: 60,
+                network: false,
+            },
+            verdict: VerdictSettings::default(),
+            completion,
+            judge_attempts: 1,
+        }
+    }
+
+    fn title(finding: &Finding) -> &str {
+        match &finding.said {
+            Said::Note(note) => &note.title,
+            Said::Verdict { .. } => "a verdict",
+        }
+    }
+
+    #[test]
+    fn a_machines_failure_is_never_a_failure_of_the_change() {
+        let broken = Completion::Infrastructure { reason: "no space left".into() };
+        let finding = judge(&job(broken), b"", b"");
+        assert_eq!(finding.conclusion, Conclusion::Cancelled);
+        assert_eq!(title(&finding), "Not judged: the machine failed");
+        let late = judge(&job(Completion::TimedOut { reason: "60 s".into() }), b"", b"");
+        assert_eq!(late.conclusion, Conclusion::TimedOut);
+    }
+
+    #[test]
+    fn a_stream_that_holds_something_else_is_never_a_pass() {
+        let finished = job(Completion::Finished { sandbox: Sandbox::Bubblewrap });
+        let finding = judge(&finished, b"", b"{\"event\":\"telemetry\"}\n");
+        assert_eq!(finding.conclusion, Conclusion::Failure);
+        assert_eq!(title(&finding), "The head run's events cannot be read");
+        let finding = judge(&finished, b"not JSON\n", b"");
+        assert_eq!(title(&finding), "The base run's events cannot be read");
+        // Nothing at all, too: the comparison says so.
+        assert_ne!(judge(&finished, b"", b"").conclusion, Conclusion::Success);
     }
 }

@@ -56,9 +56,8 @@ impl Poster {
     pub async fn step(&self) -> Result<bool, StoreError> {
         let Some(effect) = self.store.next_effect().await? else { return Ok(false) };
         let key = effect.key;
-        let posted = tokio::time::timeout(LONGEST, self.post(key))
-            .await
-            .unwrap_or(Err(PostError::TooSlow));
+        let posted =
+            tokio::time::timeout(LONGEST, self.post(key)).await.unwrap_or(Err(PostError::TooSlow));
         match posted {
             Ok(()) => {
                 tracing::debug!(effect = %key, "posted");
@@ -117,11 +116,12 @@ impl Poster {
     ) -> Result<i64, PostError> {
         let name = showing::check_name(&check.suite);
         let external_id = check.id.external_id();
-        let found = repository.find_check(&check.head, &name, &external_id).await?.filter(|found| {
-            // A completed run cannot be opened again. It bears our number from an earlier
-            // database; this check needs a run of its own.
-            found.status != OnGitHub::Completed || check.status == CheckStatus::Completed
-        });
+        let found =
+            repository.find_check(&check.head, &name, &external_id).await?.filter(|found| {
+                // A completed run cannot be opened again. It bears our number from an earlier
+                // database; this check needs a run of its own.
+                found.status != OnGitHub::Completed || check.status == CheckStatus::Completed
+            });
         let github_id = match found {
             Some(found) => found.id,
             None => {

@@ -20,9 +20,33 @@ pub fn fragment(markdown: &str) -> String {
     let html = comrak::markdown_to_html(markdown, &options);
     ammonia::Builder::default()
         .tags(HashSet::from([
-            "a", "blockquote", "br", "code", "del", "details", "em", "h1", "h2", "h3", "h4", "hr", "img",
-            "li", "ol", "p", "pre", "strong", "sub", "summary", "table", "tbody", "td", "th", "thead",
-            "tr", "ul",
+            "a",
+            "blockquote",
+            "br",
+            "code",
+            "del",
+            "details",
+            "em",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "hr",
+            "img",
+            "li",
+            "ol",
+            "p",
+            "pre",
+            "strong",
+            "sub",
+            "summary",
+            "table",
+            "tbody",
+            "td",
+            "th",
+            "thead",
+            "tr",
+            "ul",
         ]))
         .tag_attributes(HashMap::from([
             ("a", HashSet::from(["href"])),
@@ -62,7 +86,13 @@ mod tests {
             "## difftest <code>shapes</code>: ❌ regressed\n\n| a | b |\n|---|--:|\n| <code>x&#124;y</code> | \
              <img src=\"https://ci.example/i.png\" width=\"160\" alt=\"a\"> |\n\n<details open><summary>Metrics</summary>\n\nx\n\n</details>",
         );
-        for part in ["<h2>", "<code>x|y</code>", "<td align=\"right\"><img", "<details open", "<summary>Metrics"] {
+        for part in [
+            "<h2>",
+            "<code>x|y</code>",
+            "<td align=\"right\"><img",
+            "<details open",
+            "<summary>Metrics",
+        ] {
             assert!(html.contains(part), "{part} in {html}");
         }
     }
@@ -72,10 +102,12 @@ mod tests {
         let html = page(
             "<script>t</script>",
             "<script>alert(1)</script><img src=x onerror=alert(1)><a href=\"javascript:alert(1)\">a</a>\
-             <iframe src=\"https://e\"></iframe><style>*{}</style><svg onload=alert(1)>[b](javascript:alert(1)) <form action=x><input></form>",
+             <iframe src=\"https://e\"></iframe><style>*{}</style><svg onload=alert(1)><form action=x><input></form>\n\n[b](javascript:alert(1))",
         );
         let body = html.split("<main>").nth(1).unwrap_or_default();
-        for part in ["<script", "onerror", "javascript:", "<iframe", "<style", "<svg", "<form", "<input"] {
+        for part in
+            ["<script", "onerror", "javascript:", "<iframe", "<style", "<svg", "<form", "<input"]
+        {
             assert!(!body.contains(part), "{part} in {body}");
         }
         assert!(html.contains("<title>&lt;script&gt;"));

@@ -158,21 +158,19 @@ impl Planner<'_> {
         base: Option<&Config>,
     ) -> NewCheck {
         let none = Settings::default();
-        let trusted = base
-            .map_or(&none, |config| config.suites.get(suite).unwrap_or(&config.defaults));
+        let trusted =
+            base.map_or(&none, |config| config.suites.get(suite).unwrap_or(&config.defaults));
         let verdict: &VerdictSettings = &base.unwrap_or(head).verdict;
-        let repository = &self.pull.base.repo;
         let spec = JobSpec {
             repository: self.origin.repository.clone(),
-            clone_url: repository.as_ref().map_or(String::new(), |r| r.clone_url.clone()),
+            clone_url: self.pull.base.repo.clone_url.clone(),
             base: merge_base.clone(),
             head: self.pull.head.sha.clone(),
             suite: suite.to_owned(),
             timeout_s: trusted.timeout_s,
             network: trusted.network,
         };
-        let work =
-            Work::Job { spec, labels: trusted.labels.clone(), verdict: verdict.clone() };
+        let work = Work::Job { spec, labels: trusted.labels.clone(), verdict: verdict.clone() };
         self.check(suite, merge_base.clone(), work)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use difftest_store::{Applied, Delivery, Store, StoreError};
+use difftest_store::{Applied, Delivery, PlanStep, Store, StoreError};
 use serde_json::Value;
 
 use crate::backoff;
@@ -104,7 +104,8 @@ impl Planner<'_> {
         let Some(parsed) = command::parse(&event.body) else {
             return Ok(Handled::LeftAlone("a comment without a command".into()));
         };
-        let repository = self.github.repository(event.origin.installation, &event.origin.repository);
+        let repository =
+            self.github.repository(event.origin.installation, &event.origin.repository);
         if repository.permission(&event.author).await? != Permission::Write {
             // A reaction says it to the person; a comment could be called forth by any stranger.
             self.react(delivery, event, Reaction::Confused).await?;
@@ -115,8 +116,14 @@ impl Planner<'_> {
             Ok(Command::Run) => {
                 let cause = Cause::Command { comment: event.comment };
                 let facts = facts::read(self.github, &event.origin, event.number, &cause).await?;
-                self.react(delivery, event, Reaction::Eyes).await?;
-                self.apply(delivery, &event.origin, &cause, &facts).await
+                let steps = plan(&event.origin, &cause, &facts);
+                if steps.iter().any(|step| matches!(step, PlanStep::StartCheck(_))) {
+                    self.react(delivery, event, Reaction::Eyes).await?;
+                } else {
+                    self.react(delivery, event, Reaction::Confused).await?;
+                    self.reply(event, nothing_to_run(&facts)).await?;
+                }
+                Ok(Handled::Applied(self.store.apply_plan(&delivery.guid, &steps).await?))
             }
             Err(mistake) => {
                 self.react(delivery, event, Reaction::Confused).await?;
@@ -134,7 +141,8 @@ impl Planner<'_> {
         event: &CommentEvent,
         reaction: Reaction,
     ) -> Result<(), PlanError> {
-        let repository = self.github.repository(event.origin.installation, &event.origin.repository);
+        let repository =
+            self.github.repository(event.origin.installation, &event.origin.repository);
         match repository.react(event.comment, reaction).await {
             Err(error) if error.is_passing() && delivery.attempts < TRIES_REFUSED => {
                 Err(error.into())
@@ -149,7 +157,8 @@ impl Planner<'_> {
 
     /// Answers a mistake, once: the answer carries the comment's id in a hidden marker.
     async fn reply(&self, event: &CommentEvent, text: &str) -> Result<(), PlanError> {
-        let repository = self.github.repository(event.origin.installation, &event.origin.repository);
+        let repository =
+            self.github.repository(event.origin.installation, &event.origin.repository);
         let marker = format!("<!-- difftest:reply:{} -->", event.comment);
         if repository.find_comment(event.number, &marker).await?.is_none() {
             repository.create_comment(event.number, &format!("{marker}\n{text}.\n")).await?;
@@ -169,6 +178,14 @@ impl Planner<'_> {
         let cause = Cause::Rerun { check: check.id, suite: check.suite, head: check.head };
         let facts = facts::read(self.github, &event.origin, number, &cause).await?;
         self.apply(delivery, &event.origin, &cause, &facts).await
+    }
+}
+
+/// Why `/difftest run` started nothing.
+fn nothing_to_run(facts: &Facts) -> &'static str {
+    match facts.commits {
+        None => "This pull request is closed, so there is nothing to run",
+        Some(_) => "There is no suite to run: `difftest.toml` names none under `[suites]`",
     }
 }
 

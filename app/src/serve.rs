@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use axum::extract::Request;
 use axum::routing::get;
 use difftest_core::ids::ImageSha;
 use difftest_core::protocol::Secret;
@@ -27,7 +28,7 @@ use crate::{api, webhook, workers};
 /// leased work, and done again.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a job stays a runner's without a renewal; runners renew four times in it.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_secs(30);
 
 /// Runs `difftest app` until `stop` is cancelled.
 ///
@@ -79,6 +80,7 @@ async fn listen(args: AppArgs, stop: CancellationToken) -> Result<(), AppError> 
     let poster = Poster { store: store.clone(), github: Arc::clone(&github), image_url };
     let mut running = workers::start(&store, &github, poster, LEASE, &stop);
     say_ready(&address);
+    tokio::spawn(check_settings(github));
 
     let stopping = stop.clone();
     let server = axum::serve(listener, router(store.clone(), secrets, api))
@@ -105,7 +107,27 @@ fn router(store: Store, secrets: WebhookSecrets, api: ApiState) -> Router {
     webhook::routes(store, secrets)
         .merge(api::routes(api))
         .route("/healthz", get(|| async { "ok" }))
-        .layer(TraceLayer::new_for_http())
+        // Not the whole address: the query of an image's link is the right to look at it.
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
+            tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+        }))
+}
+
+/// Says early and in plain words what would otherwise fail at the first pull request.
+async fn check_settings(github: Arc<GitHub>) {
+    match github.settings().await {
+        Ok(settings) => {
+            for lack in settings.lacking() {
+                tracing::error!("{lack}: grant it in the App's settings");
+            }
+        }
+        Err(error) if error.is_passing() => {
+            tracing::warn!(%error, "the App's settings could not be read");
+        }
+        Err(error) => {
+            tracing::error!(%error, "GitHub does not know this App ID with this private key");
+        }
+    }
 }
 
 fn seconds_now() -> u64 {

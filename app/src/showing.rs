@@ -109,15 +109,94 @@ pub fn comment(checks: Vec<Check>) -> Option<CommentInput> {
                 Some(Finding { said: Said::Verdict { comparison, sandbox }, .. }) => {
                     SuiteState::Judged { comparison: Box::new(comparison), sandbox }
                 }
-                Some(Finding { conclusion, said: Said::Note(note) }) => SuiteState::Concluded {
-                    conclusion,
-                    title: note.title,
-                    summary: note.summary,
-                },
+                Some(Finding { conclusion, said: Said::Note(note) }) => {
+                    SuiteState::Concluded { conclusion, title: note.title, summary: note.summary }
+                }
                 None if check.status == CheckStatus::InProgress => SuiteState::Running,
                 None => SuiteState::Queued,
             },
         })
         .collect();
     Some(CommentInput { head, suites })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use difftest_core::report::check::Conclusion;
+    use difftest_store::{CheckId, PullKey};
+
+    use super::*;
+
+    fn check(status: CheckStatus, annotations: usize) -> Check {
+        let annotation = |index: usize| Annotation {
+            path: "tests/test_a.py".into(),
+            start_line: index as u32 + 1,
+            end_line: index as u32 + 1,
+            level: AnnotationLevel::Failure,
+            title: "t".into(),
+            message: "m".into(),
+        };
+        let note = CheckOutput {
+            title: "Failed".into(),
+            summary: "s".into(),
+            text: None,
+            annotations: (0..annotations).map(annotation).collect(),
+        };
+        let finding = Finding { conclusion: Conclusion::Failure, said: Said::Note(note) };
+        Check {
+            id: CheckId(1),
+            pull: PullKey { repo_id: 9, number: 3 },
+            suite: "shapes".into(),
+            head: "b".repeat(40).parse().unwrap(),
+            base: "a".repeat(40).parse().unwrap(),
+            status,
+            finding: (status == CheckStatus::Completed).then_some(finding),
+            github_id: None,
+            created_at: 0,
+            started_at: None,
+            completed_at: None,
+        }
+    }
+
+    /// First line, count of annotations and conclusion of each write.
+    fn writes(check: &Check, skip: usize) -> Vec<(Option<u32>, usize, Option<&'static str>)> {
+        check_writes(check, &|_| String::new(), skip)
+            .iter()
+            .map(|write| {
+                let annotations = &write.output.as_ref().unwrap().annotations;
+                (annotations.first().map(|a| a.start_line), annotations.len(), write.conclusion)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn many_annotations_go_out_in_batches_and_the_conclusion_last() {
+        let check = check(CheckStatus::Completed, 120);
+        let failure = Some("failure");
+        assert_eq!(
+            writes(&check, 0),
+            [(Some(1), 50, None), (Some(51), 50, None), (Some(101), 20, failure)]
+        );
+        assert_eq!(writes(&check, 50), [(Some(51), 50, None), (Some(101), 20, failure)]);
+        assert_eq!(writes(&check, 120), [(None, 0, failure)]);
+    }
+
+    #[test]
+    fn a_check_that_is_not_done_has_no_conclusion() {
+        for status in [CheckStatus::Queued, CheckStatus::InProgress] {
+            assert_eq!(writes(&check(status, 0), 0), [(None, 0, None)]);
+        }
+    }
+
+    #[test]
+    fn a_check_of_no_suite_speaks_for_the_configuration() {
+        assert_eq!(check_name("shapes"), "difftest / shapes");
+        assert_eq!(check_name(NO_SUITE), "difftest");
+        let mut check = check(CheckStatus::Completed, 0);
+        check.suite = NO_SUITE.into();
+        assert_eq!(comment(vec![check]).unwrap().suites[0].name, "difftest.toml");
+        assert_eq!(comment(Vec::new()), None);
+    }
 }

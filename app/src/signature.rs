@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn githubs_own_example_is_accepted_with_any_of_the_secrets() {
-        let secrets = WebhookSecrets::from_lines("new one\n\nIt's a Secret to Everybody\n").unwrap();
+        let secrets =
+            WebhookSecrets::from_lines("new one\n\nIt's a Secret to Everybody\n").unwrap();
         assert!(secrets.signed(SIGNATURE, b"Hello, World!"));
         assert!(!secrets.signed(SIGNATURE, b"Hello, World?"));
         let other = WebhookSecrets::from_lines("other").unwrap();

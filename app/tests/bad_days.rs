@@ -4,8 +4,8 @@
 
 mod harness;
 
-use difftest_core::protocol::Completion;
-use harness::{Start, World};
+use difftest_core::protocol::{Completion, Side};
+use harness::{Kind, Start, World};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,10 +19,12 @@ async fn a_write_that_was_done_but_never_answered_is_not_done_twice() {
     world.check_becomes(&head, "queued", None).await;
     world.comment_says(number, "queued").await;
     // The conclusion with its annotation is lost on its way back, too.
-    world.fault(json!({ "method": "PATCH", "path": "/check-runs/", "times": 2, "drop": "after" })).await;
+    world
+        .fault(json!({ "method": "PATCH", "path": "/check-runs/", "times": 2, "drop": "after" }))
+        .await;
     let lease = world.claim().await;
-    lease.upload(difftest_core::protocol::Side::Base, b"image", 0.9).await;
-    lease.upload(difftest_core::protocol::Side::Head, b"image", 0.2).await;
+    lease.upload(Side::Base, b"image", 0.9).await;
+    lease.upload(Side::Head, b"image", 0.2).await;
     lease.finish().await;
     let run = world.check_becomes(&head, "completed", Some("failure")).await;
     world.comment_says(number, "❌ failed").await;
@@ -38,7 +40,9 @@ async fn outages_and_limits_are_waited_out() {
     let Some(world) = World::start().await else { return };
     world.fault(json!({ "path": "/pulls/", "status": 502, "times": 2 })).await;
     world.fault(json!({ "path": "/check-runs", "status": 503, "retry_after": 1 })).await;
-    world.fault(json!({ "path": "/comments", "kind": "secondary-rate-limit", "retry_after": 2 })).await;
+    world
+        .fault(json!({ "path": "/comments", "kind": "secondary-rate-limit", "retry_after": 2 }))
+        .await;
     world.fault(json!({ "method": "POST", "path": "/comments$", "drop": "before" })).await;
     let (number, head) = world.open("feature", json!({ "a.py": "1" })).await;
     world.check_becomes(&head, "queued", None).await;
@@ -51,43 +55,52 @@ async fn outages_and_limits_are_waited_out() {
 }
 
 /// Whatever the App dies of, after its restart the pull request ends as if it had lived.
-async fn survives(fault: &str) {
-    let Some(mut world) = World::start_with(Start { fault: Some(fault) }).await else { return };
-    let (number, head) = world.open("feature", json!({ "a.py": "1" })).await;
-    if fault != "abort-after-check-before-commit" && fault != "abort-after-comment-before-commit" {
-        world.run_job(b"image", b"image").await;
+async fn survives(fault: &str, when: Dies) {
+    for database in [Kind::Sqlite, Kind::Postgres] {
+        let start = Start { fault: Some(fault), database };
+        let Some(mut world) = World::start_with(start).await else { continue };
+        let (number, head) = world.open("feature", json!({ "a.py": "1" })).await;
+        if when == Dies::WithTheResult {
+            world.run_job(b"image", b"image").await;
+        }
+        world.app_dies().await;
+        world.start_app(Start { fault: None, database }).await;
+        if when == Dies::BeforeTheJob {
+            world.run_job(b"image", b"image").await;
+        }
+        world.check_becomes(&head, "completed", Some("success")).await;
+        world.comment_says(number, "✅ pass").await;
+        world.a_while().await;
+        assert_eq!(world.checks(&head).await.len(), 1);
+        assert_eq!(world.comments(number).await.len(), 1);
+        world.no_violations().await;
     }
-    world.app_dies().await;
-    world.start_app(Start::default()).await;
-    if fault == "abort-after-check-before-commit" || fault == "abort-after-comment-before-commit" {
-        world.run_job(b"image", b"image").await;
-    }
-    world.check_becomes(&head, "completed", Some("success")).await;
-    world.comment_says(number, "✅ pass").await;
-    world.a_while().await;
-    assert_eq!(world.checks(&head).await.len(), 1);
-    assert_eq!(world.comments(number).await.len(), 1);
-    world.no_violations().await;
+}
+
+#[derive(PartialEq, Eq)]
+enum Dies {
+    BeforeTheJob,
+    WithTheResult,
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_result_came_in() {
-    survives("abort-before-judge").await;
+    survives("abort-before-judge", Dies::WithTheResult).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_the_comment() {
-    survives("abort-before-comment").await;
+    survives("abort-before-comment", Dies::WithTheResult).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_comment_was_taken() {
-    survives("abort-after-comment-before-commit").await;
+    survives("abort-after-comment-before-commit", Dies::BeforeTheJob).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_the_check_was_taken() {
-    survives("abort-after-check-before-commit").await;
+    survives("abort-after-check-before-commit", Dies::BeforeTheJob).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,8 +112,8 @@ async fn a_runner_keeps_its_job_while_the_app_is_away() {
     world.start_app(Start::default()).await;
     let lease = world.resume(claim);
     assert!(lease.renew().await.is_some());
-    lease.upload(difftest_core::protocol::Side::Base, b"image", 0.9).await;
-    lease.upload(difftest_core::protocol::Side::Head, b"image", 0.9).await;
+    lease.upload(Side::Base, b"image", 0.9).await;
+    lease.upload(Side::Head, b"image", 0.9).await;
     lease.finish().await;
     world.check_becomes(&head, "completed", Some("success")).await;
     world.comment_says(number, "✅ pass").await;

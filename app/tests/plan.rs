@@ -18,15 +18,11 @@ fn origin() -> Origin {
     Origin { installation: 7, repository_id: 9, repository: "acme/gen".parse().unwrap() }
 }
 
-fn branch(name: &str, digit: char, repository: i64) -> Branch {
-    Branch {
-        name: name.into(),
-        sha: sha(digit),
-        repo: Some(BranchRepository {
-            id: repository,
-            full_name: "acme/gen".parse().unwrap(),
-            clone_url: "https://github.example/acme/gen.git".into(),
-        }),
+fn repository(id: i64) -> BranchRepository {
+    BranchRepository {
+        id,
+        full_name: "acme/gen".parse().unwrap(),
+        clone_url: "https://github.example/acme/gen.git".into(),
     }
 }
 
@@ -36,8 +32,8 @@ fn pull() -> PullRequest {
         state: PullState::Open,
         draft: false,
         updated_at: Timestamp(100),
-        head: branch("feature", 'b', 9),
-        base: branch("main", 'a', 9),
+        head: Branch { name: "feature".into(), sha: sha('b'), repo: Some(repository(9)) },
+        base: Branch { name: "main".into(), sha: sha('a'), repo: repository(9) },
     }
 }
 
@@ -103,7 +99,8 @@ fn each_suite_of_the_head_gets_a_check_of_its_own() {
 
 #[test]
 fn a_pull_request_cannot_loosen_its_own_limits() {
-    let strict = "timeout = \"5m\"\nlabels = [\"safe\"]\n[suites.shapes]\n[verdict]\nalpha = 0.01\n";
+    let strict =
+        "timeout = \"5m\"\nlabels = [\"safe\"]\n[suites.shapes]\n[verdict]\nalpha = 0.01\n";
     let loose = "timeout = \"9h\"\nnetwork = true\nlabels = [\"prod\"]\n[suites.shapes]\n[suites.new]\n\
                  [verdict]\nalpha = 0.4\n";
     insta::assert_snapshot!(told(&Cause::Push, &facts(read(strict), read(loose))), @r#"
@@ -140,7 +137,7 @@ fn without_a_common_ancestor_nothing_is_claimed() {
 #[test]
 fn a_forks_code_is_not_run() {
     let mut facts = facts(read(SUITE), ConfigAt::Absent);
-    facts.pull.head = branch("feature", 'b', 10);
+    facts.pull.head.repo = Some(repository(10));
     insta::assert_snapshot!(told(&Cause::Push, &facts), @"shapes [push:9:3:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb:shapes] action_required: A fork's code waits for approval");
     insta::assert_snapshot!(told(&Cause::Command { comment: 5 }, &facts), @"shapes [comment:5:shapes] action_required: A fork's code waits for approval");
     // A fork that was deleted since is a fork still.
@@ -156,7 +153,8 @@ fn a_cause_names_its_effect() {
     faces [comment:5:faces] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.05
     shapes [comment:5:shapes] runs ccccccc..bbbbbbb on ["cpu"], 3600 s, network false, alpha 0.05
     "#);
-    let again = |suite: &str| Cause::Rerun { check: CheckId(4), suite: suite.into(), head: sha('b') };
+    let again =
+        |suite: &str| Cause::Rerun { check: CheckId(4), suite: suite.into(), head: sha('b') };
     insta::assert_snapshot!(told(&again("faces"), &facts), @"faces [rerun:4] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.05");
     insta::assert_snapshot!(told(&again(""), &facts), @r#"
     faces [rerun:4:faces] runs ccccccc..bbbbbbb on [], 3600 s, network false, alpha 0.05
@@ -179,7 +177,8 @@ fn what_is_closed_or_has_moved_on_is_not_run() {
     let mut closed = pull();
     closed.state = PullState::Closed;
     assert!(!wants_run(&Cause::Command { comment: 5 }, &closed));
-    let rerun = |digit| Cause::Rerun { check: CheckId(4), suite: "shapes".into(), head: sha(digit) };
+    let rerun =
+        |digit| Cause::Rerun { check: CheckId(4), suite: "shapes".into(), head: sha(digit) };
     assert!(wants_run(&rerun('b'), &pull()));
     assert!(!wants_run(&rerun('d'), &pull()));
 }

@@ -127,11 +127,9 @@ async fn difftest_run_is_for_those_who_may_write() {
     assert_eq!(world.reactions(quoted).await, Vec::<String>::new());
     world.run_job(b"image", b"image").await;
     world
-        .until("second check run, concluded", async || {
-            match world.checks(&head).await.as_slice() {
-                [_, second] if second["conclusion"] == "success" => Ok(()),
-                other => Err(json!(other).to_string()),
-            }
+        .until("second check run, concluded", async || match world.checks(&head).await.as_slice() {
+            [_, second] if second["conclusion"] == "success" => Ok(()),
+            other => Err(json!(other).to_string()),
         })
         .await;
     world.no_violations().await;
@@ -175,7 +173,8 @@ async fn a_broken_configuration_is_shown_on_its_line() {
 async fn a_draft_waits_and_a_forks_code_does_not_run() {
     let Some(world) = World::start().await else { return };
     world.push("draft", change()).await;
-    let draft = json!({ "repo": REPO, "as": "writer", "title": "d", "head": "draft", "draft": true });
+    let draft =
+        json!({ "repo": REPO, "as": "writer", "title": "d", "head": "draft", "draft": true });
     let draft = world.control("POST", "/pulls", draft).await;
     let head = draft["head_sha"].as_str().unwrap();
     world.a_while().await;

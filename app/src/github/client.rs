@@ -32,7 +32,7 @@ pub struct GitHub {
     key: AppKey,
     tokens: Mutex<HashMap<i64, CachedToken>>,
     pauses: Pauses,
-    slug: OnceCell<String>,
+    pub(super) slug: OnceCell<String>,
 }
 
 #[derive(Debug)]
@@ -51,11 +51,6 @@ pub struct Repository<'a> {
     pub(super) github: &'a GitHub,
     pub(super) installation: i64,
     pub(super) name: &'a RepoName,
-}
-
-#[derive(Deserialize)]
-struct AppAnswer {
-    slug: String,
 }
 
 #[derive(Deserialize)]
@@ -95,18 +90,6 @@ impl GitHub {
 
     pub fn repository<'a>(&'a self, installation: i64, name: &'a RepoName) -> Repository<'a> {
         Repository { github: self, installation, name }
-    }
-
-    /// The App's name in its own comments: `{slug}[bot]` is their author.
-    pub async fn slug(&self) -> Result<&str, GitHubError> {
-        let slug = self
-            .slug
-            .get_or_try_init(|| async {
-                let app: AppAnswer = self.as_app(Method::GET, "app", None).await?;
-                Ok::<_, GitHubError>(app.slug)
-            })
-            .await?;
-        Ok(slug)
     }
 
     /// A call as the App itself.
@@ -265,8 +248,16 @@ impl Repository<'_> {
             }
             answer => answer,
         };
-        if let Err(GitHubError::RateLimited { wait, .. }) = &answer {
-            github.pauses.pause(self.installation, *wait);
+        match &answer {
+            Err(GitHubError::RateLimited { wait, .. }) => {
+                github.pauses.pause(self.installation, *wait);
+            }
+            // A token keeps the permissions it was made with: once the missing one is granted,
+            // only a fresh token has it.
+            Err(GitHubError::Forbidden { .. }) => {
+                github.forget_token(self.installation, &token).await;
+            }
+            _ => {}
         }
         let (call, bytes) = answer?;
         read(call, &bytes)

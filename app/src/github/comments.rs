@@ -59,8 +59,7 @@ impl Repository<'_> {
                 || comment.user.as_ref().is_some_and(|user| user.login == bot)
         };
         for page in 1..=MAX_PAGES {
-            let query =
-                [("per_page", PER_PAGE.to_string()), ("page", page.to_string())];
+            let query = [("per_page", PER_PAGE.to_string()), ("page", page.to_string())];
             let query: Vec<(&str, &str)> = query.iter().map(|(k, v)| (*k, v.as_str())).collect();
             let comments: Vec<CommentAnswer> = self.get(&path, &query).await?;
             let found = comments.iter().find(|comment| {

@@ -70,10 +70,8 @@ impl AppKey {
             URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#),
             URL_SAFE_NO_PAD.encode(claims.to_string())
         );
-        let signer = self
-            .key
-            .choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])
-            .ok_or(KeyError::NotRsa)?;
+        let signer =
+            self.key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).ok_or(KeyError::NotRsa)?;
         let signature = signer.sign(message.as_bytes()).map_err(KeyError::Sign)?;
         Ok(Secret::new(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))))
     }
@@ -81,6 +79,8 @@ impl AppKey {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
     use super::*;
 
     #[test]

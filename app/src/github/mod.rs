@@ -4,6 +4,7 @@
 //! read: a client library's own types refuse answers that lack a field nobody here looks at, and
 //! its default of repeating a failed POST would make two comments out of one.
 
+mod app;
 pub mod checks;
 mod client;
 pub mod comments;

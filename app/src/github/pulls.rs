@@ -15,8 +15,9 @@ pub struct PullRequest {
     #[serde(default)]
     pub draft: bool,
     pub updated_at: Timestamp,
-    pub head: Branch,
-    pub base: Branch,
+    /// Its repository is None when the fork was deleted.
+    pub head: Branch<Option<BranchRepository>>,
+    pub base: Branch<BranchRepository>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -27,12 +28,11 @@ pub enum PullState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Branch {
+pub struct Branch<R> {
     #[serde(rename = "ref")]
     pub name: String,
     pub sha: CommitSha,
-    /// None when the fork was deleted.
-    pub repo: Option<BranchRepository>,
+    pub repo: R,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -45,11 +45,7 @@ pub struct BranchRepository {
 impl PullRequest {
     /// Whether its commits come from another repository than the one it wants to change.
     pub fn is_fork(&self) -> bool {
-        match (&self.head.repo, &self.base.repo) {
-            (Some(head), Some(base)) => head.id != base.id,
-            // A head without a repository is a deleted fork; nothing says whose code it is.
-            _ => true,
-        }
+        self.head.repo.as_ref().is_none_or(|head| head.id != self.base.repo.id)
     }
 }
 

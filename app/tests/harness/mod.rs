@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part of the harness")]
 
+mod database;
 pub mod runner;
 
 use std::io::{BufRead as _, BufReader};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use database::Database;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -38,13 +40,22 @@ pub struct World {
     pub http: reqwest::Client,
     folder: TempDir,
     node: PathBuf,
+    database: Database,
 }
 
 /// How the App is started.
-#[derive(Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Start<'a> {
     /// `DIFFTEST_FAULT`.
     pub fault: Option<&'a str>,
+    pub database: Kind,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    #[default]
+    Sqlite,
+    Postgres,
 }
 
 fn stand_in_folder() -> PathBuf {
@@ -59,7 +70,9 @@ fn node() -> Option<PathBuf> {
     if found.status.success() && folder.join("node_modules/emulate").exists() {
         return Some(node.into());
     }
-    eprintln!("SKIPPED (no GitHub stand-in: run `npm ci` in tests/github, with Node.js 24 or newer)");
+    eprintln!(
+        "SKIPPED (no GitHub stand-in: run `npm ci` in tests/github, with Node.js 24 or newer)"
+    );
     None
 }
 
@@ -82,6 +95,7 @@ impl World {
         difftest_app::install_crypto();
         let node = node()?;
         let folder = tempfile::tempdir().unwrap();
+        let database = Database::new(start.database, folder.path())?;
         let seeded = Command::new(&node)
             .arg(stand_in_folder().join("seed.mjs"))
             .args([Path::new("--out"), folder.path()])
@@ -96,7 +110,8 @@ impl World {
             .spawn()
             .unwrap();
         let github = first_line(&mut stand_in)["url"].as_str().unwrap().to_owned();
-        std::fs::write(folder.path().join("runners"), format!("runner-1 {RUNNER_TOKEN}\n")).unwrap();
+        std::fs::write(folder.path().join("runners"), format!("runner-1 {RUNNER_TOKEN}\n"))
+            .unwrap();
         let mut world = Self {
             app: None,
             _stand_in: Process(stand_in),
@@ -105,6 +120,7 @@ impl World {
             http: reqwest::Client::new(),
             folder,
             node,
+            database,
         };
         world.start_app(start).await;
         world.repository(REPO, CONFIG).await;
@@ -117,8 +133,7 @@ impl World {
         command
             .args(["--listen", "127.0.0.1:0", "--public-url", "https://difftest.example"])
             .args(["--github-url", &self.github, "--app-id", "12345"])
-            .arg("--database-url")
-            .arg(format!("sqlite://{}", at("app.db").display()))
+            .args(["--database-url", &self.database.url])
             .args([Path::new("--data-dir"), &at("data")])
             .args([Path::new("--private-key-file"), &at("app.pem")])
             .args([Path::new("--webhook-secret-file"), &at("webhook-secret")])
@@ -154,7 +169,8 @@ impl World {
     /// A call of the stand-in's control API.
     pub async fn control(&self, method: &str, path: &str, body: Value) -> Value {
         let method: reqwest::Method = method.parse().unwrap();
-        let mut call = self.http.request(method.clone(), format!("{}/_stand-in{path}", self.github));
+        let mut call =
+            self.http.request(method.clone(), format!("{}/_stand-in{path}", self.github));
         if method != reqwest::Method::GET {
             call = call.json(&body);
         }
@@ -212,7 +228,8 @@ impl World {
     /// The App's comments on a pull request.
     pub async fn comments(&self, number: i64) -> Vec<Value> {
         let mut comments = self.listed("comments").await;
-        comments.retain(|comment| comment["number"] == number && comment["user"] == "difftest[bot]");
+        comments
+            .retain(|comment| comment["number"] == number && comment["user"] == "difftest[bot]");
         comments
     }
 

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use difftest_core::event::{
-    CellKey, Environment, Event, ImageRef, RunStatus, SCHEMA, TestOutcome,
-};
+use difftest_core::event::{CellKey, Environment, Event, ImageRef, RunStatus, SCHEMA, TestOutcome};
 use difftest_core::ids::ImageSha;
 use difftest_core::protocol::{Claim, Completion, LEASE_HEADER, Renewal, Sandbox, Side};
 use difftest_core::suite::{Place, TestId, TestKind, TestSpec};
