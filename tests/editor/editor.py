@@ -6,7 +6,7 @@ import asyncio
 import os
 import shlex
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,10 +164,16 @@ async def editor(
             PATIENCE_S,
         )
         client.initialized(lsp.InitializedParams())
-        yield Editor(client, initialized, published, registered, news)
+        session = Editor(client, initialized, published, registered, news)
+        yield session
+        # Whatever a test did, the server must have survived it.
+        if client._server is not None and client._server.returncode is None:
+            assert await session.leave() == 0
     finally:
         server = client._server
         if server is not None and server.returncode is None:
             server.kill()
             await server.wait()
-        await client.stop()
+        # A server that is killed may be in the middle of a message.
+        with suppress(asyncio.IncompleteReadError):
+            await client.stop()

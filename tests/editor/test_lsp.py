@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from lsprotocol import types as lsp
+
 from tests.editor.editor import editor, underlined
 
 WRONG = '''\

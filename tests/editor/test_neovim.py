@@ -6,10 +6,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
 from tests.editor.editor import server_command
 
 HERE = Path(__file__).parent
@@ -29,12 +29,10 @@ def test_shapes(): ...
 
 
 def neovim() -> str:
-    """The editor's program, or a skip that nobody overlooks."""
+    """The editor's program, or a skip; the summary of a run lists those."""
     program = shutil.which(os.environ.get("NVIM", "nvim"))
     if program is None:
-        message = "SKIPPED (no Neovim: install nvim, or name it in NVIM)"
-        print(message, file=sys.__stderr__)
-        pytest.skip(message)
+        pytest.skip("SKIPPED (no Neovim: install nvim, or name it in NVIM)")
     return program
 
 
