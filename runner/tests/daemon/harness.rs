@@ -61,6 +61,7 @@ pub struct World {
     pub app: App,
     pub repository: Repository,
     pub folder: tempfile::TempDir,
+    pub python: PathBuf,
 }
 
 impl World {
@@ -68,12 +69,11 @@ impl World {
         let repository = Repository::new();
         let app = App::start(&repository).await;
         let folder = tempfile::tempdir().unwrap();
-        let python = folder.path().join("python");
-        std::fs::create_dir(&python).unwrap();
-        std::fs::write(python.join("python"), PYTHON).unwrap();
-        let executable = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(python.join("python"), executable).unwrap();
-        Self { app, repository, folder }
+        let python = folder.path().join("python/python");
+        std::fs::create_dir(folder.path().join("python")).unwrap();
+        std::fs::write(&python, PYTHON).unwrap();
+        std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { app, repository, folder, python }
     }
 
     /// Offers a job whose two commits do these things.
@@ -111,7 +111,6 @@ impl World {
     }
 
     fn arguments(&self, token: &str, more: &[&str]) -> Vec<String> {
-        let python = self.folder.path().join("python/python");
         let own = [
             "runner".to_owned(),
             format!("--url={}", self.app.url()),
@@ -119,7 +118,7 @@ impl World {
             "--label=cpu".to_owned(),
             "--name=test".to_owned(),
             format!("--work-dir={}", self.work_dir().display()),
-            format!("--python={}", python.display()),
+            format!("--python={}", self.python.display()),
         ];
         own.into_iter().chain(more.iter().map(|word| (*word).to_owned())).collect()
     }

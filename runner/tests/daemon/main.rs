@@ -5,5 +5,6 @@ mod app;
 mod faults;
 mod git;
 mod harness;
+mod real_engine;
 mod walls;
 mod whole_job;
