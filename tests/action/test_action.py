@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.action import workflow
 from tests.action.workflow import Finished
 
@@ -31,6 +34,44 @@ HOSTILE = [
     "*",
     " leading and trailing ",
 ]
+
+#: What a run itself leaves beside the tests.
+RUNS_OWN = (".difftest", "__pycache__")
+
+#: A repository whose tests need neither weights nor a GPU.
+REPOSITORY = {
+    "difftest.toml": 'test_dir = "."\ngenerator = "pipeline:make"\n',
+    "pipeline.py": """\
+import numpy as np
+
+
+class Gray:
+    fingerprint = "gray-1"
+    batch_size = 4
+
+    def describe(self):
+        return {"threads": 1}
+
+    def generate(self, prompts, seeds, negative_prompts):
+        return [np.full((32, 32, 3), 128, np.uint8) for _ in prompts]
+
+
+def make():
+    return Gray()
+""",
+    "test_gray.py": """\
+import difftest
+
+
+@difftest.metric("brightness", range=(0.0, 1.0))
+def brightness(array):
+    return float(array.mean()) / 255
+
+
+@difftest.test(prompts=["gray"], metrics=["brightness"], threshold={"brightness": 0.4})
+def test_bright_enough(): ...
+""",
+}
 
 Run = Callable[..., tuple[Finished, list[str] | None]]
 
@@ -70,19 +111,26 @@ def use(machine: Path, tmp_path: Path) -> Run:
     package = wheel(machine)
 
     def use(
-        inputs: dict[str, str] | None = None, *, package: Path = package, **told: object
+        inputs: dict[str, str] | None = None,
+        *,
+        package: Path = package,
+        files: dict[str, str] | None = None,
+        **told: object,
     ) -> tuple[Finished, list[str] | None]:
         calls = tmp_path / "calls.json"
         calls.unlink(missing_ok=True)
         repository = tmp_path / "repository"
         repository.mkdir(exist_ok=True)
+        for name, text in (files or {}).items():
+            (repository / name).write_text(text)
         env = workflow.environment(
             DIFFTEST_PACKAGE=str(package),
             STAND_IN_CALLS=str(calls),
             STAND_IN=json.dumps(told),
         )
         finished = workflow.run(inputs or {}, repository, machine, env)
-        assert list(repository.iterdir()) == [], "the action leaves nothing in the repository"
+        left = {path.name for path in repository.iterdir()} - {*(files or {}), *RUNS_OWN}
+        assert not left, "the action leaves nothing in the repository"
         return finished, json.loads(calls.read_text()) if calls.exists() else None
 
     return use
@@ -207,6 +255,31 @@ def test_a_report_longer_than_a_summary_may_be_is_cut(use: Run) -> None:
     assert finished.summary.endswith(
         "| test | é |\n\n*The report is longer than a job summary may be; the rest is cut.*\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "conclusion", "shown"),
+    [
+        (("0.4", "0.4"), 0, "success", "brightness"),
+        (("0.4", "0.9"), 1, "failure", "brightness"),
+        (("def test_bright_enough(): ...", "def broken(:"), 2, "error", "test_gray.py"),
+    ],
+)
+def test_difftest_itself_is_run_and_shown(
+    use: Run, change: tuple[str, str], code: int, conclusion: str, shown: str
+) -> None:
+    """The stand-in hands over to the real command line, where this environment has one."""
+    real = Path(sys.executable).parent / "difftest"
+    if not real.exists():
+        pytest.skip("SKIPPED (difftest is not installed here: run `make build`)")
+    files = {**REPOSITORY, "test_gray.py": REPOSITORY["test_gray.py"].replace(*change)}
+    finished, _ = use(files=files, exec=str(real))
+    assert finished.code == code, finished.log
+    assert finished.outputs["conclusion"] == conclusion
+    assert shown in html.unescape(finished.summary)
+    if code < 2:
+        (result,) = json.loads(Path(finished.outputs["results"]).read_text())["results"]
+        assert result["passed"] is (code == 0)
 
 
 def test_no_expression_stands_in_a_script_and_no_action_is_unpinned() -> None:
