@@ -9,7 +9,7 @@ use difftest_store::Store;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
-pub const POSTGRES_URL: &str = "DIFFTEST_TEST_POSTGRES_URL";
+const POSTGRES_URL: &str = "DIFFTEST_TEST_POSTGRES_URL";
 
 static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
@@ -74,31 +74,47 @@ pub async fn on_every_database(test: impl AsyncFn(Fresh)) {
     let store = Store::open(&url, folder.path()).await.unwrap();
     test(Fresh { store, url, folder }).await;
 
-    let Ok(server) = std::env::var(POSTGRES_URL) else {
-        skipped();
-        return;
-    };
-    let schema = format!("t{}", uuid::Uuid::new_v4().simple());
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
-        .execute(&mut admin)
-        .await
-        .unwrap();
-    let separator = if server.contains('?') { '&' } else { '?' };
-    let url = format!("{server}{separator}options[search_path]={schema}");
+    let Some(schema) = PostgresSchema::create().await else { return };
+    let url = schema.url.clone();
     let folder = TempDir::new().unwrap();
     let store = Store::open(&url, folder.path()).await.unwrap();
     let closing = store.clone();
     test(Fresh { store, url, folder }).await;
     closing.close().await;
-    sqlx::query(AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE")))
-        .execute(&mut admin)
-        .await
-        .unwrap();
+    schema.remove().await;
+}
+
+/// A schema of its own on the PostgreSQL of the tests.
+pub struct PostgresSchema {
+    pub url: String,
+    pub name: String,
+    pub admin: PgConnection,
+}
+
+impl PostgresSchema {
+    /// None, and said so, where there is no PostgreSQL.
+    pub async fn create() -> Option<Self> {
+        let Ok(server) = std::env::var(POSTGRES_URL) else {
+            skipped();
+            return None;
+        };
+        let name = format!("t{}", uuid::Uuid::new_v4().simple());
+        let mut admin = PgConnection::connect(&server).await.unwrap();
+        let create = AssertSqlSafe(format!("CREATE SCHEMA {name}"));
+        sqlx::query(create).execute(&mut admin).await.unwrap();
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let url = format!("{server}{separator}options[search_path]={name}");
+        Some(Self { url, name, admin })
+    }
+
+    pub async fn remove(mut self) {
+        let drop = AssertSqlSafe(format!("DROP SCHEMA {} CASCADE", self.name));
+        sqlx::query(drop).execute(&mut self.admin).await.unwrap();
+    }
 }
 
 /// Written past the test harness, which swallows what a passing test prints.
-pub fn skipped() {
+fn skipped() {
     let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
     let _ = writeln!(
         std::io::stderr(),

@@ -109,3 +109,32 @@ async fn a_store_whose_callers_vanish_still_works() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_dead_app_had_taken_is_free_for_the_next_at_once() {
+    on_every_database(async |db| {
+        push(&db, 'a', 1).await;
+        let held = crate::pull_requests::claim(&db).await;
+        db.complete_job(held.job, &held.lease_token, &FINISHED).await.unwrap();
+        db.record_delivery("g", "ping", None, "{}").await.unwrap();
+        let taken = async || {
+            (
+                db.next_delivery().await.unwrap().is_some(),
+                db.next_unjudged_job().await.unwrap().is_some(),
+                crate::pull_requests::due(&db).await.len(),
+            )
+        };
+        assert_eq!(taken().await, (true, true, 2));
+        assert_eq!(taken().await, (false, false, 0), "all of it is leased");
+        db.take_over().await.unwrap();
+        assert_eq!(taken().await, (true, true, 2));
+
+        // A runner goes on while the App is away.
+        push(&db, 'b', 2).await;
+        let held = crate::pull_requests::claim(&db).await;
+        db.take_over().await.unwrap();
+        assert_eq!(db.sweep_leases().await.unwrap(), difftest_store::Swept::default());
+        db.complete_job(held.job, &held.lease_token, &FINISHED).await.unwrap();
+    })
+    .await;
+}

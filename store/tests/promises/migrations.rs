@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use difftest_store::{Store, StoreError};
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 
-use crate::databases::{POSTGRES_URL, on_every_database, skipped};
+use crate::databases::{PostgresSchema, on_every_database};
 
 fn folder(dialect: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(dialect)
@@ -69,31 +69,17 @@ async fn the_databases_themselves_have_the_same_tables_and_columns() {
         .collect();
     assert_eq!(of_sqlite.into_iter().collect::<BTreeSet<_>>(), told);
 
-    let Ok(server) = std::env::var(POSTGRES_URL) else {
-        skipped();
-        return;
-    };
-    let schema = format!("t{}", uuid::Uuid::new_v4().simple());
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}")))
-        .execute(&mut admin)
-        .await
-        .unwrap();
-    let separator = if server.contains('?') { '&' } else { '?' };
-    let url = format!("{server}{separator}options[search_path]={schema}");
-    Store::open(&url, folder.path()).await.unwrap().close().await;
+    let Some(mut schema) = PostgresSchema::create().await else { return };
+    Store::open(&schema.url, folder.path()).await.unwrap().close().await;
     let of_postgres: Vec<(String, String)> = sqlx::query_as(
         "SELECT table_name::text, column_name::text FROM information_schema.columns
          WHERE table_schema = $1 AND table_name NOT LIKE '\\_%'",
     )
-    .bind(&schema)
-    .fetch_all(&mut admin)
+    .bind(&schema.name)
+    .fetch_all(&mut schema.admin)
     .await
     .unwrap();
-    sqlx::query(sqlx::AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE")))
-        .execute(&mut admin)
-        .await
-        .unwrap();
+    schema.remove().await;
     assert_eq!(of_postgres.into_iter().collect::<BTreeSet<_>>(), told);
 }
 
