@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 _OPSET = 18
+#: The file format version that came with opset 18: onnxruntime 1.17 reads no newer than 9.
+_IR_VERSION = 8
 
 
 def export_graph(
@@ -53,6 +55,7 @@ def export_graph(
     model = program.model_proto
     _point_at_weights(model, weights, names)
     _forget_origin(model)
+    model.ir_version = _IR_VERSION
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -107,9 +110,7 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
 
 
 def _forget_origin(model: onnx.ModelProto) -> None:
-    """Drop what torch notes about the machine that exported: paths of source files, stack traces,
-    docs.
-    """
+    """Drop what torch notes about the exporting machine: paths of source files, stack traces."""
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.graph.value_info[:]

@@ -25,7 +25,7 @@ EMBEDDING_WIDTH = 64
 class ClipRecipe(training.Recipe):
     """The recipe of the shipped weights."""
 
-    steps: int = 2000
+    steps: int = 1500
     batch: int = 48
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
