@@ -12,14 +12,10 @@ from PIL import Image
 import difftest
 from difftest.generators.adapter import Adapter
 from difftest.generators.pixels import to_rgb
-from difftest.shapes.layout import UNET_GRAPH, WEIGHTS
 
 if TYPE_CHECKING:
     from conftest import Repository
 
-needs_weights = pytest.mark.skipif(
-    not (WEIGHTS / UNET_GRAPH).exists(), reason="the embedded weights are not in this checkout"
-)
 
 PIPELINE = """
     import numpy as np
@@ -331,7 +327,6 @@ def test_what_the_embedded_back_end_cannot_do_is_said(
         repository.generator(None, **options)
 
 
-@needs_weights
 @pytest.mark.parametrize("name", [None, "onnx"])
 def test_the_embedded_model_is_a_generator(repository: Repository, name: str | None) -> None:
     generator = repository.generator(name)
@@ -345,7 +340,6 @@ def test_the_embedded_model_is_a_generator(repository: Repository, name: str | N
     assert {"onnxruntime", "numpy", "tokenizers"} <= set(described["versions"])
 
 
-@needs_weights
 def test_a_seed_that_a_pipeline_refuses_is_named(repository: Repository) -> None:
     with pytest.raises(difftest.GeneratorError, match="seed -1: ValueError: seeds must not be"):
         repository.generator(None).generate(["a red circle"], [-1], [None])

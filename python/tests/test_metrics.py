@@ -15,14 +15,10 @@ from PIL import Image
 
 import difftest
 from difftest import metrics
-from difftest.shapes.layout import CLIP_IMAGE_GRAPH, WEIGHTS
 
 if TYPE_CHECKING:
     from conftest import Repository
 
-needs_weights = pytest.mark.skipif(
-    not (WEIGHTS / CLIP_IMAGE_GRAPH).exists(), reason="the embedded CLIP is not in this checkout"
-)
 IMAGES = [np.full((4, 6, 3), shade, np.uint8) for shade in (10, 20)]
 PROMPTS = ["dark", "less dark"]
 NONE = [None, None]
@@ -336,7 +332,6 @@ def test_an_unknown_metric_names_the_nearest() -> None:
 # The embedded CLIP
 
 
-@needs_weights
 def test_clip_score_prefers_the_true_caption() -> None:
     from difftest.shapes import world
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from difftest import _bridge
-from difftest.shapes.layout import UNET_GRAPH, WEIGHTS
 
 if TYPE_CHECKING:
     from conftest import Repository
@@ -61,9 +60,6 @@ def test_the_generator_without_a_model_draws(page: Repository) -> None:
     assert image.shape == (32, 32, 3)
 
 
-@pytest.mark.skipif(
-    not (WEIGHTS / UNET_GRAPH).exists(), reason="the embedded weights are not in this checkout"
-)
 def test_the_generator_and_the_body_of_the_examples_work_together(page: Repository) -> None:
     tests, _ = page.collect()
     generator = page.generator("pipeline:make")
