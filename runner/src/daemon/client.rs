@@ -21,7 +21,7 @@ pub enum CallError {
     #[error("the lease is lost")]
     LeaseLost,
     #[error(
-        "the App refused the runner's token ({0}): make a new one with `difftest app token add`"
+        "the App refused the runner's token ({0}): make a new one with `difftest app token NAME`"
     )]
     Unauthorized(StatusCode),
     #[error("the App refused the call: {status} {message}")]

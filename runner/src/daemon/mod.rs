@@ -22,7 +22,7 @@ mod watchdog;
 use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use difftest_core::protocol::{Claim, ClaimRequest, Secret};
@@ -77,6 +77,9 @@ pub struct RunnerArgs {
     /// The processes that one job may have.
     #[arg(long, default_value_t = 1024, value_name = "COUNT")]
     pub processes: u64,
+    /// What one side of a job may write to its output folder, in MiB.
+    #[arg(long, default_value_t = 16 << 10, value_name = "MIB")]
+    pub output: u64,
     /// When asked to stop: how long the running job may still take, before it is handed back.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub grace: u64,
@@ -175,24 +178,30 @@ async fn claimed(
 ) -> Result<Option<Claim>, CallError> {
     let mut failures = 0;
     loop {
+        let asked = Instant::now();
         let answer = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(None),
             answer = client.claim(request) => answer,
         };
+        let pause;
         match answer {
             Ok(Some(claim)) => return Ok(Some(claim)),
-            Ok(None) => failures = 0,
+            Ok(None) => {
+                failures = 0;
+                // An App that is about to stop answers at once.
+                pause = Duration::from_secs(1).saturating_sub(asked.elapsed());
+            }
             Err(error @ CallError::Unauthorized(_)) => return Err(error),
             Err(error) => {
                 failures += 1;
-                let pause = backoff::drawn_pause(failures, None);
+                pause = backoff::drawn_pause(failures, None);
                 warn!(%error, ?pause, "no answer to a claim");
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(None),
-                    () = tokio::time::sleep(pause) => {}
-                }
             }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
@@ -288,7 +297,7 @@ fn limits(args: &RunnerArgs) -> Limits {
     Limits {
         memory_bytes,
         processes: args.processes,
-        file_bytes: 4 << 30,
+        output_bytes: args.output << 20,
         tmp_bytes: (memory_bytes / 4).max(64 << 20),
     }
 }

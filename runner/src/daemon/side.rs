@@ -78,7 +78,7 @@ impl SideRun<'_> {
             });
             tokio::select! {
                 ended = &mut ended => (None, ended),
-                over = watchdog::exceeded(pid, machine.limits) => {
+                over = watchdog::exceeded(pid, machine.limits, self.out.clone()) => {
                     switch.kill_current();
                     (Some(over), ended.await)
                 }

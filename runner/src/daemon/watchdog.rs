@@ -2,6 +2,9 @@
 //! groups are not writable on every machine, so the sum is read from `/proc`.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::sandbox::Limits;
@@ -38,13 +41,13 @@ pub fn usage(observed: &[Observed], root: i32) -> Usage {
     usage
 }
 
-/// Resolves with a sentence when a job's processes use more than they may.
-pub async fn exceeded(root: i32, limits: Limits) -> String {
+/// Resolves with a sentence when a job uses more than it may. `out` is its output folder.
+pub async fn exceeded(root: i32, limits: Limits, out: PathBuf) -> String {
     loop {
         tokio::time::sleep(LOOKS_EVERY).await;
-        let Ok(usage) = tokio::task::spawn_blocking(move || usage(&observe(), root)).await else {
-            continue;
-        };
+        let out = out.clone();
+        let look = move || (usage(&observe(), root), written(&out, limits.output_bytes));
+        let Ok((usage, written)) = tokio::task::spawn_blocking(look).await else { continue };
         if usage.resident_bytes > limits.memory_bytes {
             return format!(
                 "it used {} MiB of memory, more than this runner's limit of {} MiB a job",
@@ -55,7 +58,38 @@ pub async fn exceeded(root: i32, limits: Limits) -> String {
         if usage.processes > limits.processes {
             return format!("it had more than {} processes", limits.processes);
         }
+        if written > limits.output_bytes {
+            let most = limits.output_bytes >> 20;
+            return format!("it wrote more than {most} MiB to its output folder");
+        }
     }
+}
+
+/// What a folder takes on the disk, in bytes, counted no further than `most`. Links are not
+/// followed: the job made them. A file of nothing counts too, as a folder's entry takes a block.
+fn written(folder: &Path, most: u64) -> u64 {
+    let mut bytes = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            // The job hides what it wrote.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return u64::MAX,
+            Err(_) => continue,
+        };
+        for entry in entries.flatten() {
+            // On Linux this is lstat(2).
+            let Ok(metadata) = entry.metadata() else { continue };
+            bytes += metadata.blocks() * 512 + 256;
+            if bytes > most {
+                return bytes;
+            }
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    bytes
 }
 
 fn observe() -> Vec<Observed> {
@@ -95,6 +129,17 @@ mod tests {
         let table = [process(1, 0), process(5, 1), process(6, 5), process(7, 6), process(9, 1)];
         assert_eq!(usage(&table, 5), Usage { processes: 3, resident_bytes: 30 });
         assert_eq!(usage(&table, 42), Usage::default());
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_is_not_the_job_s() {
+        let (out, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(other.path().join("large"), vec![1; 100_000]).unwrap();
+        std::os::unix::fs::symlink(other.path(), out.path().join("link")).unwrap();
+        assert!(written(out.path(), u64::MAX) < 50_000);
+        std::fs::create_dir(out.path().join("images")).unwrap();
+        std::fs::write(out.path().join("images/large"), vec![1; 100_000]).unwrap();
+        assert!(written(out.path(), u64::MAX) >= 100_000);
     }
 
     #[test]

@@ -183,7 +183,11 @@ impl Daemon {
 async fn a_daemon_process() {
     let Ok(arguments) = std::env::var("DIFFTEST_TEST_DAEMON") else { return };
     let arguments: Vec<String> = serde_json::from_str(&arguments).unwrap();
-    serve(Cli::parse_from(arguments).runner, CancellationToken::new()).await.unwrap();
+    let served = serve(Cli::parse_from(arguments).runner, CancellationToken::new()).await;
+    if let Err(error) = served {
+        eprintln!("{error}");
+        std::process::exit(2);
+    }
 }
 
 /// Whether sandboxes work here; says so loudly where not.

@@ -21,7 +21,7 @@ fn machine(isolation: Isolation) -> Machine {
         limits: Limits {
             memory_bytes: 8 << 30,
             processes: 512,
-            file_bytes: 1 << 30,
+            output_bytes: 1 << 30,
             tmp_bytes: 2 << 30,
         },
     }

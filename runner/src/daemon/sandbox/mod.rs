@@ -22,6 +22,11 @@ pub const BASE: &str = "/job/base";
 /// started: without it, the sandbox did not come up and the job is not to blame.
 pub const READY: &str = "difftest-sandbox-ready";
 
+/// Under memory pressure the kernel ends the job before anything else on the machine
+/// (proc_pid_oom_score_adj(5)); then the first line, then the job.
+const START: &str = "{ echo 1000 > /proc/self/oom_score_adj; } 2>/dev/null; \
+    printf '%s\\n' \"$0\" && exec \"$@\"";
+
 /// `nobody`.
 pub const JOB_UID: u32 = 65_534;
 
@@ -59,8 +64,8 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Watched from outside, and a hard limit of the kernel's where it applies.
     pub processes: u64,
-    /// One file's.
-    pub file_bytes: u64,
+    /// Of the output folder, watched from outside.
+    pub output_bytes: u64,
     /// Of the private `/tmp`, and of `/dev/shm`: both are memory.
     pub tmp_bytes: u64,
 }
@@ -147,9 +152,12 @@ impl Machine {
             ]));
         }
         argv.extend(os(["prlimit", "--core=0"]));
-        argv.push(format!("--nproc={}", self.limits.processes).into());
-        argv.push(format!("--fsize={}", self.limits.file_bytes).into());
-        argv.extend(os(["--", "/bin/sh", "-c", r#"printf '%s\n' "$0" && exec "$@""#, READY]));
+        // For the job's own user or namespace; without one it would count all of this user's.
+        if self.isolation != Isolation::None {
+            argv.push(format!("--nproc={}", self.limits.processes).into());
+        }
+        argv.push(format!("--fsize={}", self.limits.output_bytes).into());
+        argv.extend(os(["--", "/bin/sh", "-c", START, READY]));
         argv.extend(program);
         CommandLine {
             argv,
