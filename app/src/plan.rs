@@ -99,6 +99,8 @@ impl Planner<'_> {
         PullKey { repo_id: self.origin.repository_id, number: self.pull.number }
     }
 
+    /// A closed pull request keeps the job of its last head: its verdict belongs to the record of
+    /// a merge, and GitHub's own runs end as well. Only older heads are cancelled.
     fn bookkeeping(&self) -> Vec<PlanStep> {
         let pull = self.pull;
         vec![

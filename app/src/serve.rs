@@ -78,7 +78,7 @@ async fn listen(args: AppArgs, stop: CancellationToken) -> Result<(), AppError> 
     let address = listener.local_addr().map_err(AppError::Serve)?;
     let image_url = Arc::new(move |sha: &ImageSha| signer.url(sha, seconds_now()));
     let poster = Poster { store: store.clone(), github: Arc::clone(&github), image_url };
-    let mut running = workers::start(&store, &github, poster, LEASE, &stop);
+    let mut running = workers::start(&store, &github, &poster, LEASE, &stop);
     say_ready(&address);
     tokio::spawn(check_settings(github));
 

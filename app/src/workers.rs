@@ -1,6 +1,6 @@
-//! The loops behind the door: plan, judge, post, sweep. Each does one thing at a time, so that
-//! what it does has one order; all of them may run in several processes, because the store lends
-//! each piece of work to one.
+//! The loops behind the door: plan, judge, post, sweep. Each does one thing at a time; all of them
+//! may run several times, in one process or in many, because the store lends each piece of work to
+//! one.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,13 +19,16 @@ use crate::planner::Planner;
 const POLL: Duration = Duration::from_secs(1);
 /// After an error of the database itself.
 const PAUSE: Duration = Duration::from_secs(2);
+/// So that one call GitHub is slow to answer does not hold up all other pull requests. Each thing
+/// on GitHub is lent to one of them at a time.
+const POSTERS: usize = 4;
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Starts the loops. They end when `stop` is cancelled, each after the step it is in.
 pub(crate) fn start(
     store: &Store,
     github: &Arc<GitHub>,
-    poster: Poster,
+    poster: &Poster,
     lease: Duration,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
@@ -43,8 +46,8 @@ pub(crate) fn start(
             repeat("judge", &stop, || judge::step(&store), || store.hints().report()).await;
         });
     }
-    {
-        let (store, stop) = (store.clone(), stop.clone());
+    for _ in 0..POSTERS {
+        let (store, poster, stop) = (store.clone(), poster.clone(), stop.clone());
         workers.spawn(async move {
             repeat("outbox", &stop, || poster.step(), || store.hints().effect()).await;
         });
