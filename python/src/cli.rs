@@ -1,7 +1,7 @@
 //! The command line of `difftest`.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::{Parser, Subcommand};
 use difftest_app::AppArgs;
@@ -81,6 +81,10 @@ pub fn fail(error: &dyn Display) -> i32 {
 /// Servers log; `DIFFTEST_LOG` chooses what, as in `DIFFTEST_LOG=debug`.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("DIFFTEST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second subscriber is refused, and the first one stays.
-    drop(tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init());
+    drop(log.try_init());
 }
