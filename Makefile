@@ -38,7 +38,7 @@ $(GITHUB)/node_modules/.ready: $(GITHUB)/package-lock.json
 
 build: $(VENV)/.ready
 	$(call say,the native module and the command line (the first build takes minutes))
-	@$(BIN)/maturin develop --locked --quiet
+	@$(BIN)/maturin develop --locked --quiet >/dev/null
 	@$(BIN)/difftest --version
 
 demo: build $(GITHUB)/node_modules/.ready
@@ -89,8 +89,8 @@ lint: $(VENV)/.ready
 	$(call say,cargo deny)
 	@tests/cargo-deny.sh
 	$(call say,ruff and mypy)
-	@$(BIN)/ruff check python tests
-	@$(BIN)/ruff format --check python tests
+	@$(BIN)/ruff check python tests action
+	@$(BIN)/ruff format --check python tests action
 	@$(BIN)/mypy
 
 clean:

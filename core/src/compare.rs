@@ -110,7 +110,9 @@ pub fn compare(base: Option<&Run>, head: &Run, settings: &VerdictSettings) -> Co
     } else if head.status.is_none() {
         decision = Decision::Error;
         notes.push("the head's run did not finish: its process ended before its last event".into());
-    } else if let Some(reason) = &head.reason {
+    } else if let (Some(RunStatus::Error), Some(reason), []) =
+        (head.status, &head.reason, head.collection_errors.as_slice())
+    {
         notes.push(reason.clone());
     }
     Comparison {

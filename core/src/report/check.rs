@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::markdown::plain;
 use super::{MAX_CHECK_TEXT, fitting, sections};
-use crate::compare::Comparison;
+use crate::compare::{Comparison, SHOWN_PAIRS};
 use crate::ids::ImageSha;
 use crate::protocol::Sandbox;
 use crate::suite::Place;
@@ -109,7 +109,7 @@ pub fn output(
     sandbox: Sandbox,
     image_url: &dyn Fn(&ImageSha) -> String,
 ) -> CheckOutput {
-    let summary = fitting(MAX_CHECK_TEXT, |room| {
+    let summary = fitting(MAX_CHECK_TEXT, SHOWN_PAIRS, |room| {
         let mut out = sections::verdicts(comparison, room);
         out.push('\n');
         out.push_str(&sections::notes(comparison));
@@ -121,7 +121,7 @@ pub fn output(
         }
         out
     });
-    let text = fitting(MAX_CHECK_TEXT, |room| {
+    let text = fitting(MAX_CHECK_TEXT, SHOWN_PAIRS, |room| {
         let mut out = sections::metrics(comparison, room);
         out.push_str(&sections::images(comparison, room, image_url));
         out

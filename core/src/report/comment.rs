@@ -43,9 +43,12 @@ pub enum SuiteState {
     },
 }
 
+/// The image pairs of each test that the comment shows; the check run shows more.
+const SHOWN_PAIRS: usize = 4;
+
 /// The comment, at most [`MAX_COMMENT`] bytes, the verdict first.
 pub fn render(input: &CommentInput, image_url: &dyn Fn(&ImageSha) -> String) -> String {
-    fitting(MAX_COMMENT, |room| {
+    fitting(MAX_COMMENT, SHOWN_PAIRS, |room| {
         let mut out = format!("{MARKER}\n");
         for suite in &input.suites {
             section(&mut out, suite, &input.head, room, image_url);
@@ -101,8 +104,6 @@ fn section(
             if !notes.is_empty() {
                 let _ = writeln!(out, "\n{notes}");
             }
-            let images = sections::images(comparison, room, image_url);
-            out.push_str(&images);
             let metrics = sections::metrics(comparison, room);
             if !metrics.is_empty() {
                 let open = if comparison.decision == Decision::Pass { "" } else { " open" };
@@ -111,6 +112,8 @@ fn section(
                     "\n<details{open}><summary>Metrics</summary>\n\n{metrics}\n</details>"
                 );
             }
+            let images = sections::images(comparison, room, image_url);
+            out.push_str(&images);
             let _ = writeln!(out, "\n{}\n", next_step(comparison.decision));
         }
     }

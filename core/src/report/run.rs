@@ -9,7 +9,7 @@ use crate::result::{RunReport, TestReport};
 
 /// The whole report, at most [`MAX_CHECK_TEXT`] bytes.
 pub fn markdown(report: &RunReport) -> String {
-    fitting(MAX_CHECK_TEXT, |room| render(report, room))
+    fitting(MAX_CHECK_TEXT, 0, |room| render(report, room))
 }
 
 fn render(report: &RunReport, room: Room) -> String {
