@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::{Parser, Subcommand};
 use difftest_app::AppArgs;
@@ -53,7 +54,21 @@ pub fn cli_main(py: Python<'_>, argv: Vec<String>) -> PyResult<i32> {
             return Ok(shown.exit_code());
         }
     };
-    match cli.command {
+    // A bug, in Rust or in Python, shows its trace and is an error: left to Python it would end
+    // with 1, which says that a test has failed.
+    let ended = catch_unwind(AssertUnwindSafe(|| dispatch(py, cli.command)));
+    Ok(match ended {
+        Ok(Ok(code)) => code,
+        Ok(Err(bug)) => {
+            bug.print(py);
+            ERROR
+        }
+        Err(_) => ERROR, // the panic hook has shown it
+    })
+}
+
+fn dispatch(py: Python<'_>, command: Command) -> PyResult<i32> {
+    match command {
         Command::Run(args) => engine::run(py, *args),
         Command::Baseline(args) => engine::baseline(py, args),
         Command::App(args) => {

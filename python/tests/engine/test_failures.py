@@ -174,3 +174,24 @@ def test_a_wrong_option_is_exit_code_2(repository: Any) -> None:
     finished = repository.difftest("run", "--tset-dir", "x")
     assert finished.code == 2
     assert "--test-dir" in finished.err
+
+
+def test_a_bug_of_ours_shows_its_trace_and_is_no_failed_test(repository: Any) -> None:
+    repository.write_test(
+        "tests/test_a.py",
+        """
+from difftest import _bridge
+
+_bridge.load_generator = lambda options: 1 / 0
+
+
+@difftest.test(prompts=["a"], metrics=["brightness"], seeds=[1])
+def test_any():
+    pass
+""",
+    )
+    finished, report = repository.run()
+    assert finished.code == 2
+    assert "Traceback" in finished.err
+    assert "ZeroDivisionError" in finished.err
+    assert report["status"] == "error"
