@@ -1,9 +1,9 @@
-//! What a webhook says, as the one of three things difftest acts on, or as why it does not.
+//! What a webhook says, as the one of four things difftest acts on, or as why it does not.
 //!
 //! An event is only a hint that something changed: the planner reads the state from GitHub
 //! afterwards, so that events which come late, twice or in the wrong order lead to the same end.
 
-use difftest_core::ids::RepoName;
+use difftest_core::ids::{CommitSha, RepoName};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ pub enum Event {
     Pull(PullEvent),
     Comment(CommentEvent),
     Rerequested(RerequestedEvent),
+    SuiteRerequested(SuiteRerequestedEvent),
 }
 
 /// Where an event happened, and whose token may speak there.
@@ -45,6 +46,16 @@ pub struct RerequestedEvent {
     pub origin: Origin,
     /// GitHub's id of the check run.
     pub check_run: i64,
+}
+
+/// Somebody pressed "Re-run all checks": GitHub tells of the App's check suite, which is all of
+/// the App's check runs on one commit, and not of the runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuiteRerequestedEvent {
+    pub origin: Origin,
+    pub head: CommitSha,
+    /// The open pull requests with this head.
+    pub numbers: Vec<i64>,
 }
 
 /// Why an event is left alone. A sentence for the log.
@@ -149,6 +160,21 @@ struct CheckRun {
 }
 
 #[derive(Deserialize)]
+struct CheckSuitePayload {
+    #[serde(flatten)]
+    common: Common,
+    check_suite: CheckSuite,
+}
+
+#[derive(Deserialize)]
+struct CheckSuite {
+    head_sha: CommitSha,
+    app: Option<App>,
+    #[serde(default)]
+    pull_requests: Vec<Numbered>,
+}
+
+#[derive(Deserialize)]
 struct App {
     id: u64,
 }
@@ -204,6 +230,18 @@ impl TryFrom<Raw<'_>> for Event {
                 Ok(Self::Rerequested(RerequestedEvent {
                     origin: payload.common.into(),
                     check_run: payload.check_run.id,
+                }))
+            }
+            ("check_suite", Some("rerequested")) => {
+                let payload: CheckSuitePayload = raw.read()?;
+                let suite = payload.check_suite;
+                if suite.app.is_some_and(|app| app.id != raw.app_id) {
+                    return Err(Ignored::ForeignCheck);
+                }
+                Ok(Self::SuiteRerequested(SuiteRerequestedEvent {
+                    origin: payload.common.into(),
+                    head: suite.head_sha,
+                    numbers: suite.pull_requests.iter().map(|pull| pull.number).collect(),
                 }))
             }
             (event, action) => {
@@ -288,6 +326,19 @@ mod tests {
         let expected = Event::Rerequested(RerequestedEvent { origin: origin(), check_run: 4 });
         assert_eq!(read("check_run", payload(7)), Ok(expected));
         assert_eq!(read("check_run", payload(8)), Err(Ignored::ForeignCheck));
+        let head = "b".repeat(40);
+        let suite = |app: u64| {
+            let pulls = [json!({ "number": 3 })];
+            let suite = json!({ "head_sha": head, "app": { "id": app }, "pull_requests": pulls });
+            with(json!({ "action": "rerequested", "check_suite": suite }))
+        };
+        let expected = SuiteRerequestedEvent {
+            origin: origin(),
+            head: head.parse().unwrap(),
+            numbers: vec![3],
+        };
+        assert_eq!(read("check_suite", suite(7)), Ok(Event::SuiteRerequested(expected)));
+        assert_eq!(read("check_suite", suite(8)), Err(Ignored::ForeignCheck));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use difftest_store::{Applied, Delivery, PlanStep, Store, StoreError};
+use difftest_store::{Applied, Check, Delivery, PlanStep, PullKey, Store, StoreError};
 use serde_json::Value;
 
 use crate::backoff;
 use crate::command::{self, Command};
-use crate::event::{CommentEvent, Event, Ignored, Origin, PullEvent, Raw, RerequestedEvent};
+use crate::event::{
+    CommentEvent, Event, Ignored, Origin, PullEvent, Raw, RerequestedEvent, SuiteRerequestedEvent,
+};
 use crate::facts;
 use crate::github::pulls::Permission;
 use crate::github::reactions::Reaction;
@@ -77,6 +79,7 @@ impl Planner<'_> {
             }
             Ok(Event::Comment(comment)) => self.comment(delivery, &comment).await,
             Ok(Event::Rerequested(event)) => self.rerequested(delivery, &event).await,
+            Ok(Event::SuiteRerequested(event)) => self.suite_rerequested(delivery, &event).await,
             Err(ignored @ Ignored::Incomplete { .. }) => {
                 tracing::warn!(guid = delivery.guid, %ignored, "an event is not understood");
                 Ok(Handled::LeftAlone(ignored.to_string()))
@@ -175,10 +178,34 @@ impl Planner<'_> {
             return Ok(Handled::LeftAlone(format!("check run {} is unknown", event.check_run)));
         };
         let number = check.pull.number;
-        let cause = Cause::Rerun { check: check.id, suite: check.suite, head: check.head };
+        let cause = rerun(check);
         let facts = facts::read(self.github, &event.origin, number, &cause).await?;
         self.apply(delivery, &event.origin, &cause, &facts).await
     }
+
+    /// As [`Self::rerequested`] for the newest check of every suite.
+    async fn suite_rerequested(
+        &self,
+        delivery: &Delivery,
+        event: &SuiteRerequestedEvent,
+    ) -> Result<Handled, PlanError> {
+        let mut steps = Vec::new();
+        for number in &event.numbers {
+            let pull = PullKey { repo_id: event.origin.repository_id, number: *number };
+            let checks = self.store.latest_checks(pull).await?;
+            // What still runs need not run again.
+            let ended = checks.into_iter().filter(|c| c.finding.is_some() && c.head == event.head);
+            for cause in ended.map(rerun) {
+                let facts = facts::read(self.github, &event.origin, *number, &cause).await?;
+                steps.extend(plan(&event.origin, &cause, &facts));
+            }
+        }
+        Ok(Handled::Applied(self.store.apply_plan(&delivery.guid, &steps).await?))
+    }
+}
+
+fn rerun(check: Check) -> Cause {
+    Cause::Rerun { check: check.id, suite: check.suite, head: check.head }
 }
 
 /// Why `/difftest run` started nothing.

@@ -59,14 +59,14 @@ async fn outages_and_limits_are_waited_out() {
 /// Whatever the App dies of, after its restart the pull request ends as if it had lived.
 async fn survives(fault: &str, when: Dies) {
     for database in [Kind::Sqlite, Kind::Postgres] {
-        let start = Start { fault: Some(fault), database };
+        let start = Start { fault: Some(fault), database, ..Start::default() };
         let Some(mut world) = World::start_with(start).await else { continue };
         let (number, head) = world.open("feature", json!({ "a.py": "1" })).await;
         if when == Dies::WithTheResult {
             world.run_job(b"image", b"image").await;
         }
         world.app_dies().await;
-        world.start_app(Start { fault: None, database }).await;
+        world.start_app(Start { database, ..Start::default() }).await;
         if when == Dies::BeforeTheJob {
             world.run_job(b"image", b"image").await;
         }

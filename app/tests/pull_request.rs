@@ -5,7 +5,7 @@
 mod harness;
 
 use difftest_core::protocol::{Completion, Side};
-use harness::{CONFIG, REPO, World};
+use harness::{CONFIG, REPO, Start, World};
 use serde_json::{Value, json};
 
 fn change() -> Value {
@@ -153,6 +153,55 @@ async fn a_check_can_be_run_again_from_githubs_page() {
     assert!(checks.iter().all(|run| run["conclusion"] == "success"), "{checks:#?}");
     assert!(world.try_claim().await.is_none());
     world.no_violations().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_checks_can_be_run_again_at_once() {
+    let Some(world) = World::start().await else { return };
+    let two = json!({ "difftest.toml": format!("{CONFIG}[suites.faces]\n") });
+    let (_, head) = world.open("feature", two).await;
+    for _ in 0..2 {
+        world.run_job(b"image", b"image").await;
+    }
+    world.concluded(&head, 2).await;
+    let suite = world.check_suite(&head).await;
+    let path = format!("/check-suites/{suite}/rerequest");
+    world.control("POST", &path, json!({ "repo": REPO, "as": "writer" })).await;
+    for _ in 0..2 {
+        world.run_job(b"image", b"image").await;
+    }
+    world.concluded(&head, 4).await;
+    assert!(world.try_claim().await.is_none());
+    world.no_violations().await;
+}
+
+/// The log may be read by more people than the secrets.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_logged_however_much_is_logged() {
+    let Some(world) = World::start_with(Start { log: Some("trace"), ..Start::default() }).await
+    else {
+        return;
+    };
+    let (number, head) = world.open("feature", change()).await;
+    let lease = world.claim().await;
+    let token = lease.git_token().await;
+    lease.upload(Side::Base, b"image", 0.9).await;
+    lease.upload(Side::Head, b"other image", 0.9).await;
+    lease.finish().await;
+    world.check_becomes(&head, "completed", Some("neutral")).await;
+    let comment = world.comment_says(number, "inconclusive").await;
+    let (_, after) = comment.split_once("sig=").unwrap_or_else(|| panic!("no link in {comment}"));
+    let signature = &after[..64];
+    let image = comment.split(['"', '&']).find(|part| part.contains("/images/")).unwrap();
+    let path = image.split_once("example").unwrap().1;
+    let _ = world.http.get(format!("{}{path}&sig={signature}", world.app_url)).send().await;
+
+    let (log, secrets) = world.log_and_secrets();
+    assert!(log.contains("judged"), "{} bytes of log", log.len());
+    let lease = lease.claim.lease_token.expose().to_owned();
+    for secret in secrets.iter().chain([&lease, &token, &signature.to_owned()]) {
+        assert!(!log.contains(secret.as_str()), "the log has {secret}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,8 @@ pub struct Start<'a> {
     /// `DIFFTEST_FAULT`.
     pub fault: Option<&'a str>,
     pub database: Kind,
+    /// `RUST_LOG`; the log then goes into a file, for [`World::log_and_secrets`].
+    pub log: Option<&'a str>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -139,8 +141,11 @@ impl World {
             .args([Path::new("--webhook-secret-file"), &at("webhook-secret")])
             .args([Path::new("--runner-token-file"), &at("runners")])
             .env_remove("DIFFTEST_FAULT")
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".into()))
+            .env("RUST_LOG", start.log.unwrap_or("warn"))
             .stdout(Stdio::piped());
+        if start.log.is_some() {
+            command.stderr(std::fs::File::create(at("app.log")).unwrap());
+        }
         if let Some(fault) = start.fault {
             command.env("DIFFTEST_FAULT", fault);
         }
@@ -223,6 +228,40 @@ impl World {
         runs.retain(|run| run["head_sha"] == head);
         runs.sort_by_key(|run| run["id"].as_i64());
         runs
+    }
+
+    /// Waits until a commit has this many check runs, and all of them are concluded.
+    pub async fn concluded(&self, head: &str, count: usize) {
+        self.until(&format!("{count} concluded check runs"), async || {
+            let checks = self.checks(head).await;
+            let done = checks.iter().all(|run| run["status"] == "completed");
+            if done && checks.len() == count { Ok(()) } else { Err(json!(checks).to_string()) }
+        })
+        .await;
+    }
+
+    /// The App's check suite on a commit, as a person's browser finds it.
+    pub async fn check_suite(&self, head: &str) -> i64 {
+        let token = self.control("POST", "/tokens/user", json!({ "login": "writer" })).await;
+        let suites = self
+            .http
+            .get(format!("{}/repos/{REPO}/commits/{head}/check-suites", self.github))
+            .bearer_auth(token["token"].as_str().unwrap())
+            .header("user-agent", "a browser")
+            .send()
+            .await
+            .unwrap();
+        let suites: Value = suites.json().await.unwrap();
+        suites["check_suites"][0]["id"].as_i64().unwrap_or_else(|| panic!("{suites}"))
+    }
+
+    /// What the App has logged, and what must not be in it.
+    pub fn log_and_secrets(&self) -> (String, Vec<String>) {
+        let read = |name: &str| std::fs::read_to_string(self.folder.path().join(name)).unwrap();
+        let key = read("app.pem").lines().nth(1).unwrap().to_owned();
+        let secrets =
+            ["ghs_".into(), read("webhook-secret").trim().into(), key, RUNNER_TOKEN.into()];
+        (read("app.log"), secrets.to_vec())
     }
 
     /// The App's comments on a pull request.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use difftest_core::event::{CellKey, Environment, Event, ImageRef, RunStatus, SCHEMA, TestOutcome};
 use difftest_core::ids::ImageSha;
-use difftest_core::protocol::{Claim, Completion, LEASE_HEADER, Renewal, Sandbox, Side};
+use difftest_core::protocol::{Claim, Completion, GitToken, LEASE_HEADER, Renewal, Sandbox, Side};
 use difftest_core::suite::{Place, TestId, TestKind, TestSpec};
 use reqwest::StatusCode;
 use serde_json::json;
@@ -73,6 +73,12 @@ impl Lease<'_> {
             StatusCode::CONFLICT => None,
             other => panic!("renew: {other}"),
         }
+    }
+
+    /// A token to read the repository with.
+    pub async fn git_token(&self) -> String {
+        let answer: GitToken = self.post("git-token").send().await.unwrap().json().await.unwrap();
+        answer.token.expose().to_owned()
     }
 
     /// The events of one side: one test, three prompts, the same image for each.
