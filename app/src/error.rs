@@ -24,7 +24,7 @@ pub enum AppError {
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("the HTTP client cannot be made: {0}")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] Box<octocrab::Error>),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{address} cannot be listened on: {source}")]

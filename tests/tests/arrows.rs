@@ -43,10 +43,16 @@ fn rooms_import_only_downwards() {
         ("difftest-tests", &[]),
     ]);
     let found = shipped(&workspace());
-    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), allowed.keys().copied().collect::<Vec<_>>());
+    assert_eq!(
+        found.keys().map(String::as_str).collect::<Vec<_>>(),
+        allowed.keys().copied().collect::<Vec<_>>()
+    );
     for (room, dependencies) in &found {
         for dependency in dependencies.iter().filter(|d| d.starts_with("difftest-")) {
-            assert!(allowed[room.as_str()].contains(&dependency.as_str()), "{room} must not import {dependency}");
+            assert!(
+                allowed[room.as_str()].contains(&dependency.as_str()),
+                "{room} must not import {dependency}"
+            );
         }
     }
 }
@@ -59,9 +65,16 @@ fn each_boundary_has_one_room() {
     };
     assert_eq!(importers("sqlx"), ["difftest-store"], "only store writes SQL");
     assert_eq!(importers("octocrab"), ["difftest-app"], "only app speaks to GitHub");
-    assert_eq!(importers("pyo3"), ["difftest-python", "difftest-runner"], "only the engine names PyO3");
+    assert_eq!(
+        importers("pyo3"),
+        ["difftest-python", "difftest-runner"],
+        "only the engine names PyO3"
+    );
     for library in ["tokio", "reqwest", "sqlx", "pyo3", "axum", "rand"] {
-        assert!(!importers(library).contains(&"difftest-core"), "core is pure, it must not import {library}");
+        assert!(
+            !importers(library).contains(&"difftest-core"),
+            "core is pure, it must not import {library}"
+        );
     }
 }
 
@@ -84,7 +97,9 @@ fn inside_a_room_the_boundary_is_one_folder() {
     }
     for path in sources("core/src") {
         let text = fs::read_to_string(&path).unwrap();
-        for word in ["std::net", "std::time::SystemTime", "Instant::now", "std::env", "std::process"] {
+        for word in
+            ["std::net", "std::time::SystemTime", "Instant::now", "std::env", "std::process"]
+        {
             assert!(!text.contains(word), "{} names {word}: core is pure", path.display());
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Method;
+use axum::http::Method;
 use serde::Deserialize;
 
 use super::client::GitHub;

@@ -1,18 +1,22 @@
-//! One HTTP client for all calls: who speaks, what an answer means, when to leave GitHub alone.
+//! One client, octocrab, for all calls: who speaks, what an answer means, when to leave GitHub alone.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
+use axum::http::header::{ACCEPT, HeaderMap, HeaderName, USER_AGENT};
+use axum::http::{Method, Request, StatusCode};
 use difftest_core::ids::RepoName;
 use difftest_core::protocol::Secret;
-use reqwest::{Method, StatusCode};
+use octocrab::Octocrab;
+use octocrab::models::{AppId, InstallationId};
+use octocrab::service::middleware::retry::RetryConfig;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
-use super::error::{Call, GitHubError};
+use super::error::{Call, GitHubError, Transport};
 use super::key::AppKey;
 use super::limits::{self, Pauses};
 
@@ -27,23 +31,15 @@ pub(super) const MAX_PAGES: usize = 30;
 /// GitHub as one App sees it.
 #[derive(Debug)]
 pub struct GitHub {
-    http: reqwest::Client,
-    api: Url,
-    key: AppKey,
-    tokens: Mutex<HashMap<i64, CachedToken>>,
+    app_id: u64,
+    /// Speaks as the App itself.
+    app: Octocrab,
+    /// Speak as an installation each. octocrab makes their tokens, keeps them while they live, and
+    /// repeats a call once with a fresh one where GitHub no longer knows the old.
+    installations: Mutex<HashMap<i64, Octocrab>>,
     pauses: Pauses,
     pub(super) slug: OnceCell<String>,
 }
-
-#[derive(Debug)]
-struct CachedToken {
-    token: Secret,
-    until: Instant,
-}
-
-/// Installation tokens live an hour and cannot be prolonged; a call must not start with one that
-/// ends under its feet.
-const TOKEN_KEPT: Duration = Duration::from_secs(50 * 60);
 
 /// One repository through the eyes of the installation that covers it.
 #[derive(Debug, Clone, Copy)]
@@ -66,26 +62,30 @@ struct ErrorAnswer {
 
 impl GitHub {
     /// `api` is `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server.
-    pub fn new(api: Url, key: AppKey) -> Result<Self, reqwest::Error> {
-        // Nothing is repeated here: the outbox repeats, after looking at what is there.
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("difftest/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .retry(reqwest::retry::never())
+    /// To be called inside a tokio runtime.
+    pub fn new(api: &Url, key: AppKey) -> Result<Self, octocrab::Error> {
+        let app = Octocrab::builder()
+            .base_uri(api.as_str().trim_end_matches('/'))?
+            .app(AppId(key.app_id), key.key)
+            // Nothing is repeated here, and least of all a POST: the outbox repeats, after looking
+            // at what is there.
+            .add_retry_config(RetryConfig::None)
+            .set_connect_timeout(Some(CONNECT_TIMEOUT))
+            .add_header(USER_AGENT, concat!("difftest/", env!("CARGO_PKG_VERSION")).into())
+            .add_header(ACCEPT, "application/vnd.github+json".into())
+            .add_header(HeaderName::from_static("x-github-api-version"), API_VERSION.into())
             .build()?;
         Ok(Self {
-            http,
-            api,
-            key,
-            tokens: Mutex::default(),
+            app_id: key.app_id,
+            app,
+            installations: Mutex::default(),
             pauses: Pauses::default(),
             slug: OnceCell::new(),
         })
     }
 
     pub fn app_id(&self) -> u64 {
-        self.key.app_id()
+        self.app_id
     }
 
     pub fn repository<'a>(&'a self, installation: i64, name: &'a RepoName) -> Repository<'a> {
@@ -99,102 +99,115 @@ impl GitHub {
         path: &str,
         body: Option<&Value>,
     ) -> Result<T, GitHubError> {
-        let token = self.key.token(SystemTime::now())?;
-        let request = self.request(method, path, &[], body, &token);
-        let (call, bytes) = self.send(request).await?;
-        read(call, &bytes)
+        let (call, text) = send(&self.app, method, path, &[], body).await?;
+        read(call, &text)
     }
 
-    async fn installation_token(&self, installation: i64) -> Result<Secret, GitHubError> {
-        // Held over the call on purpose: ten workers that start together ask for one token.
-        let mut tokens = self.tokens.lock().await;
-        if let Some(cached) = tokens.get(&installation)
-            && cached.until > Instant::now()
-        {
-            return Ok(cached.token.clone());
+    async fn installation(&self, id: i64) -> Result<Octocrab, octocrab::Error> {
+        let mut installations = self.installations.lock().await;
+        if let Some(crab) = installations.get(&id) {
+            return Ok(crab.clone());
         }
-        let path = format!("app/installations/{installation}/access_tokens");
-        let answer: TokenAnswer = self.as_app(Method::POST, &path, None).await?;
-        let until = Instant::now() + TOKEN_KEPT;
-        tokens.insert(installation, CachedToken { token: answer.token.clone(), until });
-        Ok(answer.token)
+        let crab = self.app.installation(InstallationId(id.unsigned_abs()))?;
+        installations.insert(id, crab.clone());
+        Ok(crab)
     }
 
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-        body: Option<&Value>,
-        token: &Secret,
-    ) -> reqwest::RequestBuilder {
-        let base = self.api.as_str().trim_end_matches('/');
-        let mut request = self
-            .http
-            .request(method, format!("{base}/{path}"))
-            .bearer_auth(token.expose())
-            .header("accept", "application/vnd.github+json")
-            .header("x-github-api-version", API_VERSION);
-        if !query.is_empty() {
-            request = request.query(query);
-        }
-        match body {
-            Some(body) => request.json(body),
-            None => request,
-        }
-    }
-
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<(Call, Vec<u8>), GitHubError> {
-        let (client, request) = request.build_split();
-        let mut call = Call { what: String::new(), request_id: None };
-        let request = match request {
-            Ok(request) => request,
-            Err(source) => return Err(GitHubError::Unreachable { call, source }),
-        };
-        call.what = format!("{} {}", request.method(), request.url().path());
-        let response = match client.execute(request).await {
-            Ok(response) => response,
-            Err(source) => return Err(GitHubError::Unreachable { call, source }),
-        };
-        let status = response.status();
-        let headers = response.headers().clone();
-        call.request_id = header(&headers, "x-github-request-id");
-        let bytes = match response.bytes().await {
-            Ok(bytes) => bytes.to_vec(),
-            Err(source) => return Err(GitHubError::Unreachable { call, source }),
-        };
-        if status.is_success() {
-            return Ok((call, bytes));
-        }
-        let message = serde_json::from_slice::<ErrorAnswer>(&bytes).unwrap_or_default().message;
-        if let Some(wait) = limits::wait(status, &headers, &message, SystemTime::now()) {
-            return Err(GitHubError::RateLimited { call, wait });
-        }
-        Err(match status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => GitHubError::NotFound { call },
-            StatusCode::FORBIDDEN => GitHubError::Forbidden {
-                call,
-                message,
-                needed: header(&headers, "x-accepted-github-permissions"),
-            },
-            status if status.is_server_error() => GitHubError::Broken {
-                call,
-                status: status.as_u16(),
-                retry_after: limits::retry_after(&headers),
-            },
-            status => GitHubError::Refused { call, status: status.as_u16(), message },
-        })
+    /// A token keeps the permissions it was made with: once a missing one is granted, only a fresh
+    /// token has it.
+    async fn forget_token(&self, installation: i64) {
+        self.installations.lock().await.remove(&installation);
     }
 }
 
-fn header(headers: &reqwest::header::HeaderMap, name: &str) -> Option<String> {
+/// One request, at most [`TIMEOUT`] long, and what its answer means. octocrab carries it; answers
+/// are read into our own types, see the room's head.
+async fn send(
+    crab: &Octocrab,
+    method: Method,
+    path: &str,
+    query: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Result<(Call, String), GitHubError> {
+    let mut call = Call { what: format!("{method} /{path}"), request_id: None };
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/{path}{}", encoded(query)))
+        .header("content-type", "application/json")
+        .body(body.map(Value::to_string).unwrap_or_default());
+    let request = match request {
+        Ok(request) => request,
+        Err(source) => return Err(GitHubError::Unaskable { call, source }),
+    };
+    let answer = tokio::time::timeout(TIMEOUT, async {
+        let response = crab.execute(request).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok::<_, octocrab::Error>((status, headers, crab.body_to_string(response).await?))
+    });
+    let (status, headers, text) = match answer.await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(source)) => return Err(without_answer(call, source)),
+        Err(_) => {
+            let source = Transport::TimedOut(TIMEOUT);
+            return Err(GitHubError::Unreachable { call, source });
+        }
+    };
+    call.request_id = header(&headers, "x-github-request-id");
+    if status.is_success() {
+        return Ok((call, text));
+    }
+    let message = serde_json::from_str::<ErrorAnswer>(&text).unwrap_or_default().message;
+    Err(meaning(call, status, &headers, message))
+}
+
+fn encoded(query: &[(&str, &str)]) -> String {
+    if query.is_empty() {
+        return String::new();
+    }
+    format!(
+        "?{}",
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish()
+    )
+}
+
+/// octocrab gave no answer: the request was lost, or GitHub gave no token to ask with.
+fn without_answer(call: Call, error: octocrab::Error) -> GitHubError {
+    match error {
+        octocrab::Error::GitHub { source, .. } => {
+            meaning(call, source.status_code, &HeaderMap::new(), source.message)
+        }
+        source => GitHubError::Unreachable { call, source: Transport::Client(Box::new(source)) },
+    }
+}
+
+fn meaning(call: Call, status: StatusCode, headers: &HeaderMap, message: String) -> GitHubError {
+    if let Some(wait) = limits::wait(status, headers, &message, SystemTime::now()) {
+        return GitHubError::RateLimited { call, wait };
+    }
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => GitHubError::NotFound { call },
+        StatusCode::FORBIDDEN => GitHubError::Forbidden {
+            call,
+            message,
+            needed: header(headers, "x-accepted-github-permissions"),
+        },
+        status if status.is_server_error() => GitHubError::Broken {
+            call,
+            status: status.as_u16(),
+            retry_after: limits::retry_after(headers),
+        },
+        status => GitHubError::Refused { call, status: status.as_u16(), message },
+    }
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-fn read<T: DeserializeOwned>(call: Call, bytes: &[u8]) -> Result<T, GitHubError> {
+fn read<T: DeserializeOwned>(call: Call, text: &str) -> Result<T, GitHubError> {
     // 204 has no body; `()` and `Option` read null.
-    let bytes = if bytes.is_empty() { b"null" } else { bytes };
-    serde_json::from_slice(bytes).map_err(|source| GitHubError::Unreadable { call, source })
+    let text = if text.is_empty() { "null" } else { text };
+    serde_json::from_str(text).map_err(|source| GitHubError::Unreadable { call, source })
 }
 
 impl Repository<'_> {
@@ -236,39 +249,21 @@ impl Repository<'_> {
             let call = Call { what: format!("{method} /{path}"), request_id: None };
             return Err(GitHubError::RateLimited { call, wait });
         }
-        let token = github.installation_token(self.installation).await?;
-        let request = github.request(method.clone(), &path, query, body, &token);
-        let answer = match github.send(request).await {
-            // The token was revoked or has ended early. Nothing was done, so any call may be
-            // repeated once with a fresh one.
-            Err(GitHubError::Refused { status: 401, .. }) => {
-                github.forget_token(self.installation, &token).await;
-                let token = github.installation_token(self.installation).await?;
-                github.send(github.request(method, &path, query, body, &token)).await
+        let answer = match github.installation(self.installation).await {
+            Ok(crab) => send(&crab, method, &path, query, body).await,
+            Err(source) => {
+                let call = Call { what: format!("{method} /{path}"), request_id: None };
+                Err(without_answer(call, source))
             }
-            answer => answer,
         };
         match &answer {
             Err(GitHubError::RateLimited { wait, .. }) => {
                 github.pauses.pause(self.installation, *wait);
             }
-            // A token keeps the permissions it was made with: once the missing one is granted,
-            // only a fresh token has it.
-            Err(GitHubError::Forbidden { .. }) => {
-                github.forget_token(self.installation, &token).await;
-            }
+            Err(GitHubError::Forbidden { .. }) => github.forget_token(self.installation).await,
             _ => {}
         }
-        let (call, bytes) = answer?;
-        read(call, &bytes)
-    }
-}
-
-impl GitHub {
-    async fn forget_token(&self, installation: i64, token: &Secret) {
-        let mut tokens = self.tokens.lock().await;
-        if tokens.get(&installation).is_some_and(|cached| cached.token == *token) {
-            tokens.remove(&installation);
-        }
+        let (call, text) = answer?;
+        read(call, &text)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::key::KeyError;
-
 /// Which call it was, and GitHub's own name for it (`X-GitHub-Request-Id`), which its support asks
 /// for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +21,20 @@ impl std::fmt::Display for Call {
     }
 }
 
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Transport {
+    #[error("nothing came within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    // octocrab's own text goes on with a backtrace.
+    #[error("{}", .0.to_string().lines().next().unwrap_or_default())]
+    Client(Box<octocrab::Error>),
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum GitHubError {
     #[error("GitHub did not answer {call}; whether it was done is not known: {source}")]
-    Unreachable { call: Call, source: reqwest::Error },
+    Unreachable { call: Call, source: Transport },
     #[error("GitHub's rate limit is reached at {call}; it allows the next call in {} s", .wait.as_secs())]
     RateLimited { call: Call, wait: Duration },
     #[error("GitHub refuses {call}: {message}.{}", needed_hint(.needed))]
@@ -39,8 +47,8 @@ pub enum GitHubError {
     Broken { call: Call, status: u16, retry_after: Option<Duration> },
     #[error("GitHub's answer to {call} is not what its documentation promises: {source}")]
     Unreadable { call: Call, source: serde_json::Error },
-    #[error(transparent)]
-    Key(#[from] KeyError),
+    #[error("{call} cannot be asked: {source}")]
+    Unaskable { call: Call, source: axum::http::Error },
 }
 
 /// `X-Accepted-GitHub-Permissions` names what the call needed: the one thing to grant.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use axum::http::StatusCode;
+use axum::http::header::{HeaderMap, RETRY_AFTER};
 
 /// A secondary limit without `Retry-After`: "wait for at least one minute".
 const SECONDARY: Duration = Duration::from_secs(60);

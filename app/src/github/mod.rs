@@ -1,8 +1,9 @@
 //! All that difftest says to GitHub. No other room speaks to it.
 //!
-//! Requests are made by hand over reqwest, one file per topic, with types that hold only what is
-//! read: a client library's own types refuse answers that lack a field nobody here looks at, and
-//! its default of repeating a failed POST would make two comments out of one.
+//! octocrab carries every request: it signs as the App (jsonwebtoken), makes and keeps the tokens of
+//! installations and follows a renamed repository. Answers are read into types of our own, one
+//! file per topic, that hold only what is read: octocrab's refuse an answer that lacks a field
+//! nobody here looks at. It repeats nothing: a repeated POST would make two comments out of one.
 
 mod app;
 pub mod checks;

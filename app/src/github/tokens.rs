@@ -1,8 +1,8 @@
 //! Tokens that leave the App: a runner's right to read one repository for one hour.
 
+use axum::http::Method;
 use difftest_core::ids::RepoName;
 use difftest_core::protocol::Secret;
-use reqwest::Method;
 use serde_json::json;
 
 use super::client::{GitHub, TokenAnswer};
