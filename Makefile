@@ -11,6 +11,8 @@ say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
 # cargo's tests embed the interpreter of the virtual environment, not whichever is found first.
 export PYO3_PYTHON := $(BIN)/python
 export VIRTUAL_ENV := $(VENV)
+# The runner's tests have the real engine run in the real sandbox.
+export DIFFTEST_TEST_PYTHON := $(BIN)/python
 # The library of that interpreter, for test programs that embed it.
 python_lib = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
 cargo_test = LD_LIBRARY_PATH="$(python_lib):$$LD_LIBRARY_PATH" cargo test --workspace --locked
@@ -78,7 +80,6 @@ test-torch: build $(WORK)/torch/.ready
 
 bench: build
 	$(call say,benchmarks)
-	@cargo bench --workspace --locked
 	@$(BIN)/python tests/bench/ssim.py
 
 lint: $(VENV)/.ready

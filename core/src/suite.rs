@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// `path/to/test_file.py::function`, with `/` on every platform, relative to the test directory's
+/// `path/to/test_file.py::function`, with `/` on every platform, relative to the repository's
 /// root. Unique in a run, so that tests of the same name in two files never collide.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -76,8 +76,8 @@ pub fn decide(pairs: &[Pair<'_>], policy: Policy) -> PairedVerdict {
         (None, None) => (
             Decision::Inconclusive,
             format!(
-                "{prompts} {} are too few to tell a change from chance; give at least {MIN_UNITS}",
-                if prompts == 1 { "prompt" } else { "prompts" },
+                "{prompts} {} too few to tell a change from chance; give at least {MIN_UNITS}",
+                if prompts == 1 { "prompt is" } else { "prompts are" },
             ),
         ),
         (None, Some(i)) if i.upper < -policy.margin => (

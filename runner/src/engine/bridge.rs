@@ -240,10 +240,11 @@ impl Metric {
         };
         let name = &self.info.name;
         let scores = call().map_err(|e| match call_error(py, &e) {
-            CallError::Failed(f) => {
+            // An error of ours names the metric itself.
+            CallError::Failed(f) if !is_ours(py, &e) => {
                 Failure { reason: format!("the metric `{name}` broke: {}", f.reason), ..f }.into()
             }
-            interrupted => interrupted,
+            other => other,
         })?;
         if scores.len() != images.len() {
             return Err(Failure::new(format!(
