@@ -15,4 +15,4 @@ if [ -z "$tool" ] || ! "$tool" --version | grep -qE ' 0\.(1[6-9]|[2-9][0-9])\.';
     cargo install --quiet --locked --debug --root .work/tools "cargo-deny@$version"
   fi
 fi
-"$tool" --offline check licenses bans sources
+"$tool" --locked check licenses bans sources

@@ -7,7 +7,6 @@ itself, stops what it started, and exits 1 if any verdict is not the expected on
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import sys
 import time
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from difftest import _native
 from tests.house.changes import ONE_STEP, REFACTOR, SYNTAX_ERROR, SYNTAX_ERROR_AT
 from tests.house.house import REPOSITORY, House, HouseError
+from tests.house.page import save_page
 from tests.house.reading import as_text
 
 REPO = "acme/imagegen"
@@ -67,7 +66,7 @@ def run(folder: Path) -> bool:
                 print(f"   {note['path']}:{note['start_line']}: {note['message'].splitlines()[0]}")
             if not right:
                 print(f"   EXPECTED {case.conclusion} with {case.said!r}")
-        page = save_page(house, comments[1]["body"], folder)
+        page = save_page(comments[1]["body"], folder, house.fetch)
         print(f"\nThe comment on #{opened[1][1]}, as a person reads it:\n")
         print(indented(as_text(comments[1]["body"])))
         print(f"\nThe same with its images: {page}")
@@ -81,19 +80,6 @@ def run(folder: Path) -> bool:
 
 def indented(text: str) -> str:
     return "\n".join(f"  │ {line}".rstrip() for line in text.splitlines())
-
-
-def save_page(house: House, markdown: str, folder: Path) -> Path:
-    """The comment as an HTML page, its images beside it, so that it outlives the App."""
-    images = folder / "images"
-    images.mkdir(parents=True, exist_ok=True)
-    for url in sorted(set(re.findall(r'src="([^"]+)"', markdown))):
-        name = url.split("?")[0].rsplit("/", 1)[1]
-        (images / name).write_bytes(house.fetch(url.replace("&amp;", "&")))
-        markdown = markdown.replace(f'src="{url}"', f'src="images/{name}"')
-    page = folder / "comment.html"
-    page.write_text(_native.report_page("difftest: the comment", markdown), encoding="utf-8")
-    return page
 
 
 def main() -> int:
