@@ -15,7 +15,7 @@ export VIRTUAL_ENV := $(VENV)
 export DIFFTEST_TEST_PYTHON := $(BIN)/python
 # The library of that interpreter, for test programs that embed it.
 python_lib = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
-cargo_test = LD_LIBRARY_PATH="$(python_lib):$$LD_LIBRARY_PATH" cargo test --workspace --locked
+cargo_test = env LD_LIBRARY_PATH="$(python_lib):$$LD_LIBRARY_PATH" cargo test --workspace --locked
 
 .PHONY: help build demo test test-rust test-python test-torch test-github test-house bench lint clean
 
