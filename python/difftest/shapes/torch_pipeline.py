@@ -51,12 +51,9 @@ class TorchShapesPipeline:
     @functools.cached_property
     def _pipeline(self) -> Any:
         import diffusers
-        import torch
 
         loader: Any = diffusers.StableDiffusionPipeline
-        pipeline = loader.from_pretrained(
-            self.folder, vae=None, torch_dtype=torch.float32, use_safetensors=True
-        )
+        pipeline = loader.from_pretrained(self.folder, vae=None, use_safetensors=True)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to(self.device)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from difftest.shapes import training
 from difftest.shapes.tokenizer import BOS_ID, EOS_ID, MAX_TOKENS, PAD_ID, tokenize
-from difftest.shapes.world import IMAGE_SIZE, TRAIN, VOCABULARY, Images, caption, render
+from difftest.shapes.world import CLIP_TRAIN, IMAGE_SIZE, VOCABULARY, Images, caption, render
 
 if TYPE_CHECKING:
     import torch
@@ -100,28 +100,28 @@ class ClipTask:
         self.recipe = recipe
         self.model = build_clip()
         self.modules: dict[str, torch.nn.Module] = {"clip": self.model}
-        self.caption_ids = torch.tensor(tokenize([caption(scene) for scene in TRAIN]))
+        self.caption_ids = torch.tensor(tokenize([caption(scene) for scene in CLIP_TRAIN]))
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
-        """Mean of image-to-text entropy over every training caption and text-to-image entropy
-        within the shard.
-        """
+        """Mean of two entropies: image to every training caption, text to the shard's images."""
         import torch
         from torch.nn.functional import cross_entropy
 
         from difftest.shapes.torch_modules import ImageEmbedder, TextEmbedder
 
-        chosen = rng.choice(len(TRAIN), self.recipe.batch, replace=False)
-        clean = render([TRAIN[index] for index in chosen], rng)
+        chosen = rng.choice(len(CLIP_TRAIN), self.recipe.batch, replace=False)
+        clean = render([CLIP_TRAIN[index] for index in chosen], rng)
         pixels = torch.from_numpy(weathered(clean, rng, self.recipe.max_noise))
         images = ImageEmbedder(self.model)(pixels)
         texts = TextEmbedder(self.model)(self.caption_ids)
         logits = images @ texts.T * self.model.logit_scale.exp().clamp(max=100)
         answers = torch.from_numpy(chosen)
         by_text = logits[:, answers].T
-        return (
-            cross_entropy(logits, answers) + cross_entropy(by_text, torch.arange(len(chosen)))
-        ) / 2
+        to_text, to_image = (
+            cross_entropy(logits, answers),
+            cross_entropy(by_text, torch.arange(len(chosen))),
+        )
+        return (to_text + to_image) / 2
 
     def save(self, out: Path) -> None:
         self.model.save_pretrained(out / "clip")

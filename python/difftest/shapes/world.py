@@ -193,19 +193,23 @@ SCENES: tuple[Scene, ...] = tuple(
 )
 
 
-def _split() -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
-    """64 scenes drawn once from those whose pair is seen; numpy's legacy ``RandomState`` stream
-    never changes.
-    """
-    familiar = [scene for scene in SCENES if (scene.color, scene.shape) not in UNSEEN_PAIRS]
-    order = np.random.RandomState(1234).permutation(len(familiar))
-    held = {familiar[index] for index in order[:64]}
-    return tuple(s for s in familiar if s not in held), tuple(s for s in familiar if s in held)
+def _hold_out(
+    scenes: Sequence[Scene], count: int, seed: int
+) -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
+    """The rest, and ``count`` scenes drawn; the stream of numpy's legacy ``RandomState`` is fixed."""
+    drawn = np.random.RandomState(seed).permutation(len(scenes))[:count]
+    held = {scenes[index] for index in drawn}
+    return tuple(s for s in scenes if s not in held), tuple(s for s in scenes if s in held)
 
 
-TRAIN, HELD_OUT_SEEN_PAIRS = _split()
+#: The diffusion model trains on 476 scenes, and none of the 244 held-out captions.
+TRAIN, HELD_OUT_SEEN_PAIRS = _hold_out(
+    [scene for scene in SCENES if (scene.color, scene.shape) not in UNSEEN_PAIRS], 64, seed=1234
+)
 HELD_OUT_UNSEEN_PAIRS: tuple[Scene, ...] = tuple(
     scene for scene in SCENES if (scene.color, scene.shape) in UNSEEN_PAIRS
 )
-#: All 244 captions the diffusion model never saw.
 HELD_OUT: tuple[Scene, ...] = HELD_OUT_SEEN_PAIRS + HELD_OUT_UNSEEN_PAIRS
+
+#: CLIP holds out as many scenes, of any pair: the judge may not share the blind spots of the judged.
+CLIP_TRAIN, CLIP_HELD_OUT = _hold_out(SCENES, len(HELD_OUT), seed=4321)

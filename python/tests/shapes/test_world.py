@@ -10,6 +10,8 @@ import pytest
 from difftest.shapes.world import (
     ATTRIBUTES,
     BACKGROUNDS,
+    CLIP_HELD_OUT,
+    CLIP_TRAIN,
     COLORS,
     HELD_OUT,
     HELD_OUT_UNSEEN_PAIRS,
@@ -67,6 +69,12 @@ def test_split_keeps_held_out_scenes_and_pairs_from_training() -> None:
     assert not {(scene.color, scene.shape) for scene in TRAIN} & UNSEEN_PAIRS
     for attribute, words in ATTRIBUTES.items():
         assert {getattr(scene, attribute) for scene in TRAIN} == set(words)
+
+
+def test_clip_holds_out_other_captions_but_no_pair() -> None:
+    assert len(CLIP_HELD_OUT) == 244
+    assert not set(CLIP_TRAIN) & set(CLIP_HELD_OUT)
+    assert {(scene.color, scene.shape) for scene in CLIP_TRAIN} > UNSEEN_PAIRS
 
 
 def test_split_does_not_move() -> None:
