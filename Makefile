@@ -76,7 +76,7 @@ $(WORK)/torch/.ready: pyproject.toml
 
 test-torch: build $(WORK)/torch/.ready
 	$(call say,the torch back end on small models)
-	@PYTHONPATH=python $(WORK)/torch/bin/python -m pytest python/tests -m torch
+	@DIFFTEST_REQUIRE_TORCH=1 PYTHONPATH=python $(WORK)/torch/bin/python -m pytest python/tests -m torch
 
 bench: build
 	$(call say,benchmarks)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use difftest_store::StoreError;
 
 use crate::api::ImageKeyError;
-use crate::github::KeyError;
+use crate::github::{ClientError, KeyError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -23,8 +23,8 @@ pub enum AppError {
     ImageKey(#[from] ImageKeyError),
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("the HTTP client cannot be made: {0}")]
-    Client(#[source] Box<octocrab::Error>),
+    #[error(transparent)]
+    Client(#[from] ClientError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{address} cannot be listened on: {source}")]

@@ -52,8 +52,7 @@ async fn listen(args: AppArgs, stop: CancellationToken) -> Result<(), AppError> 
     let key = AppKey::from_pem(app_id, read("the private key", &key_file)?.as_bytes())?;
     let secrets = WebhookSecrets::from_lines(&read("the webhook's secret", &secret_file)?)
         .ok_or(AppError::NoSecret { path: secret_file })?;
-    let github =
-        Arc::new(GitHub::new(&args.github_url, key).map_err(|e| AppError::Client(Box::new(e)))?);
+    let github = Arc::new(GitHub::new(&args.github_url, key)?);
     let store = Store::open(&args.storage.database_url, &args.storage.data_dir).await?;
     if let Some(path) = &args.runner_token_file {
         admit_runners(&store, path).await?;

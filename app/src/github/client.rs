@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
-use super::error::{Call, GitHubError, Transport};
+use super::error::{Call, ClientError, GitHubError, Transport};
 use super::key::AppKey;
 use super::limits::{self, Pauses};
 
@@ -63,7 +63,7 @@ struct ErrorAnswer {
 impl GitHub {
     /// `api` is `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server.
     /// To be called inside a tokio runtime.
-    pub fn new(api: &Url, key: AppKey) -> Result<Self, octocrab::Error> {
+    pub fn new(api: &Url, key: AppKey) -> Result<Self, ClientError> {
         let app = Octocrab::builder()
             .base_uri(api.as_str().trim_end_matches('/'))?
             .app(AppId(key.app_id), key.key)

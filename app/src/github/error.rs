@@ -21,6 +21,17 @@ impl std::fmt::Display for Call {
     }
 }
 
+/// The client for GitHub cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the client for GitHub cannot be made: {}", .0.to_string().lines().next().unwrap_or_default())]
+pub struct ClientError(#[source] Box<octocrab::Error>);
+
+impl From<octocrab::Error> for ClientError {
+    fn from(error: octocrab::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Transport {

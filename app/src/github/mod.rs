@@ -19,5 +19,5 @@ pub mod timestamp;
 mod tokens;
 
 pub use client::{GitHub, Repository};
-pub use error::GitHubError;
+pub use error::{ClientError, GitHubError};
 pub use key::{AppKey, KeyError};
