@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+#: The repository under test has tests of its own, for difftest and not for pytest.
+collect_ignore = ["house/repository"]
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
