@@ -7,6 +7,7 @@ itself, stops what it started, and exits 1 if any verdict is not the expected on
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -69,7 +70,7 @@ def run(folder: Path) -> bool:
         page = save_page(comments[1]["body"], folder, house.fetch)
         print(f"\nThe comment on #{opened[1][1]}, as a person reads it:\n")
         print(indented(as_text(comments[1]["body"])))
-        print(f"\nThe same with its images: {page}")
+        print(f"\nThe same with its images: {os.path.relpath(page)}")
         violations = house.github.violations()
         if violations:
             as_expected = False
