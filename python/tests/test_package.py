@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import difftest
 
 PACKAGE = Path(difftest.__file__).parent
@@ -74,3 +76,12 @@ def test_a_missing_dependency_says_how_to_install_it() -> None:
         "pip install 'difftest[torch]'"
     )
     assert isinstance(error, ImportError)
+
+
+def test_the_torch_environment_has_what_the_torch_extra_brings() -> None:
+    tomllib = pytest.importorskip("tomllib", reason="tomllib came with Python 3.11")
+    root = Path(__file__).resolve().parents[2]
+    declared = tomllib.loads((root / "pyproject.toml").read_text())
+    extra = declared["project"]["optional-dependencies"]["torch"]
+    brings = declared["project"]["dependencies"] + extra
+    assert sorted(declared["dependency-groups"]["torch"]) == sorted(brings)
