@@ -211,6 +211,14 @@ class House:
         )
         return self.runner
 
+    def running(self, repo: str, head: str) -> None:
+        """Waits until a runner works on a head."""
+
+        def look() -> bool:
+            return any(r["status"] == "in_progress" for r in self.github.check_runs(repo, head))
+
+        wait_for(f"a check run in progress on {head[:7]} of {repo}", look)
+
     def concluded(self, repo: str, head: str, timeout_s: float = 240) -> dict[str, Any]:
         """The newest check run of a head, once it is completed."""
 

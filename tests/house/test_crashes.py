@@ -49,11 +49,7 @@ def test_the_app_dies_between_result_and_comment(house: House, fault: str) -> No
 def test_the_runner_dies_in_the_middle_of_a_job(house: House) -> None:
     head = house.github.push(REPO, "refactor", REFACTOR, parent=house.base)
     number = house.github.open_pull(REPO, "refactor", "refactor")
-
-    def in_progress() -> bool:
-        return any(r["status"] == "in_progress" for r in house.github.check_runs(REPO, head))
-
-    wait_for("the check run to be in progress", in_progress)
+    house.running(REPO, head)
     house.runner.kill()
     house.start_runner()
     ended_once(house, number, head, "success", "✅ pass")
@@ -62,11 +58,7 @@ def test_the_runner_dies_in_the_middle_of_a_job(house: House) -> None:
 def test_the_app_is_killed_while_a_job_runs(house: House) -> None:
     head = house.github.push(REPO, "refactor", REFACTOR, parent=house.base)
     number = house.github.open_pull(REPO, "refactor", "refactor")
-
-    def in_progress() -> bool:
-        return any(r["status"] == "in_progress" for r in house.github.check_runs(REPO, head))
-
-    wait_for("the check run to be in progress", in_progress)
+    house.running(REPO, head)
     house.app.kill()
     house.start_app()
     ended_once(house, number, head, "success", "✅ pass")

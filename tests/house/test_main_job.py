@@ -117,11 +117,7 @@ def test_a_comment_or_a_rerequest_runs_again_and_edits_the_one_comment(house: Ho
 
 def test_a_push_cancels_what_it_supersedes(house: House) -> None:
     number, old = open_pull(house, "superseded", ONE_STEP)
-
-    def in_progress() -> bool:
-        return any(r["status"] == "in_progress" for r in house.github.check_runs(REPO, old))
-
-    wait_for("the first head's job to run", in_progress)
+    house.running(REPO, old)
     new = house.github.push(REPO, "superseded", REFACTOR)
     assert house.concluded(REPO, new)["conclusion"] == "success"
     assert house.concluded(REPO, old)["conclusion"] == "cancelled"
