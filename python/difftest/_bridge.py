@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from difftest.discovery import CollectedTest
 from difftest.errors import DifftestError
 from difftest.imports import importing_from
 from difftest.prints import to_stderr
+from difftest.recipe import Recipe
 from difftest.registry import Quality, clear_registry
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from difftest.metrics.protocol import Metric
 
 _root = Path()
+#: The settings of the run's recipe, which a test's body generates with too.
+_settings: Mapping[str, Any] = {}
 _collected: dict[str, CollectedTest] = {}
 
 
@@ -45,11 +49,19 @@ def collect(test_dir: str, root: str) -> str:
 
 
 def load_generator(options_json: str) -> Generator:
-    """Options: ``{"generator": null | "onnx" | "module:factory", "model", "device", "root"}``."""
+    """``options_json`` holds the fields of ``difftest.generators.Options``."""
     from difftest import generators
 
+    global _settings
+    options = generators.Options(**json.loads(options_json))
+    _settings = options.recipe
     with to_stderr():
-        return generators.load(generators.Options(**json.loads(options_json)))
+        return generators.load(options)
+
+
+def recipes(text: str) -> list[Recipe]:
+    """A JSON list of recipes, as in core/src/recipe/mod.rs, for ``Generator.generate``."""
+    return [Recipe.from_dict(one) for one in json.loads(text)]
 
 
 def load_metric(name: str) -> Metric:
@@ -67,7 +79,7 @@ def run_body(test_id: str, model: Generator) -> None:
         raise DifftestError(f"no test `{test_id}` was collected in this process")
     try:
         with to_stderr(), importing_from(test.source.parent):
-            body.run(test.definition, model)
+            body.run(test.definition, model, _settings)
     except (AssertionError, DifftestError) as failed:
         raise failed.with_traceback(
             None

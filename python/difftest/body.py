@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import reprlib
 import textwrap
@@ -12,7 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from difftest.errors import DifftestError
+from difftest.errors import DifftestError, GeneratorError
+from difftest.nearest import suggestion
+from difftest.recipe import Lora, Recipe
 from difftest.traces import describe, shown
 
 if TYPE_CHECKING:
@@ -25,25 +28,55 @@ if TYPE_CHECKING:
 class ModelHandle:
     """The model of the run, for a test's own assertions."""
 
-    def __init__(self, generator: Generator, test: TestDefinition) -> None:
-        self._generator, self._test = generator, test
+    def __init__(
+        self, generator: Generator, test: TestDefinition, settings: Mapping[str, Any]
+    ) -> None:
+        self._generator, self._test, self._settings = generator, test, settings
 
     @property
     def name(self) -> str:
         return self._generator.name
 
     def generate(
-        self, prompt: str, seed: int | None = None, negative_prompt: str | None = None
+        self,
+        prompt: str,
+        seed: int | None = None,
+        negative_prompt: str | None = None,
+        **settings: Any,
     ) -> Image:
-        """The image of a prompt: with the test's first seed and its negative prompt unless given here."""
+        """The image of a prompt: with the test's first seed and its negative prompt unless given here.
+
+        ``settings`` are fields of the recipe (``steps=4``); they go before what the run sets for all images.
+        Raises ``GeneratorError`` where the image fails.
+        """
         from PIL import Image as Pil
 
-        (pixels,) = self._generator.generate(
-            [prompt],
-            [self._test.seeds[0] if seed is None else seed],
-            [self._test.negative_prompt if negative_prompt is None else negative_prompt],
+        from difftest.generators.protocol import Generated
+
+        recipe = self._recipe(
+            {
+                **self._settings,
+                **settings,
+                "prompt": prompt,
+                "seed": self._test.seeds[0] if seed is None else seed,
+                "negative_prompt": (
+                    self._test.negative_prompt if negative_prompt is None else negative_prompt
+                ),
+            }
         )
-        return Pil.fromarray(pixels)
+        (item,) = self._generator.generate([recipe])
+        if isinstance(item, Exception):
+            raise item
+        return Pil.fromarray(item.image if isinstance(item, Generated) else item)
+
+    def _recipe(self, fields: dict[str, Any]) -> Recipe:
+        known = {field.name for field in dataclasses.fields(Recipe)}
+        for name in fields.keys() - known:
+            raise GeneratorError(f"a recipe has no `{name}`; {suggestion(name, known)}")
+        loras = tuple(
+            lora if isinstance(lora, Lora) else Lora(**lora) for lora in fields.get("loras") or ()
+        )
+        return Recipe(**{**fields, "loras": loras})
 
 
 def is_empty(function: Callable[..., Any]) -> bool:
@@ -70,8 +103,12 @@ def _is_nothing(step: ast.stmt) -> bool:
     return constant or isinstance(step, ast.Pass)
 
 
-def run(test: TestDefinition, generator: Generator) -> None:
+def run(
+    test: TestDefinition, generator: Generator, settings: Mapping[str, Any] | None = None
+) -> None:
     """Call the test's function, with the model if it takes one. Does nothing where its body is empty.
+
+    ``settings`` are those of the run's recipe, by field.
 
     Raises ``AssertionError`` with the place, the assertion and the values in it, and ``DifftestError`` for anything
     else that the body raises.
@@ -79,7 +116,7 @@ def run(test: TestDefinition, generator: Generator) -> None:
     if is_empty(test.function):
         return
     taken = inspect.signature(test.function).parameters.values()
-    model = ModelHandle(generator, test)
+    model = ModelHandle(generator, test, settings or {})
     try:
         if any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in taken):
             test.function(model)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from difftest.errors import GeneratorError
+from difftest.generators.protocol import Generated
 from difftest.nearest import suggestion
 
 if TYPE_CHECKING:
     from difftest.generators.protocol import Generator
+
+__all__ = ["Generated", "Options", "load"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,18 @@ class Options:
     generator: str | None
     model: str
     device: str
+    #: The repository under test.
     root: str
+    #: The table ``[options]``, and what the command line adds to it.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    #: The settings of the run's recipe, those that are set.
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    #: How many requests a back end may have under way.
+    jobs: int = 1
+    #: After how long one image is given up.
+    image_timeout_s: float | None = None
+    #: What all models of the run together may take of the card's memory.
+    vram_budget_bytes: int | None = None
 
 
 def load(options: Options) -> Generator:

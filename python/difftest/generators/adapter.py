@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
-import inspect
+import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from difftest.errors import DifftestError, GeneratorError
 from difftest.generators import environment
+from difftest.generators.calls import Call, Form, Negatives, cell, settings
 from difftest.generators.pixels import to_rgb
+from difftest.generators.protocol import Generated
 from difftest.prints import to_stderr
 from difftest.traces import innermost
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Image = npt.NDArray[np.uint8]
+    from difftest.generators.protocol import Image
+    from difftest.recipe import Recipe
 
 #: Where an object says nothing of its own.
 DEFAULT_BATCH_SIZE = 8
+_END = object()
 
 
 class Adapter:
-    """Wraps an object with ``generate(prompts, seeds, negative_prompts)``, or a ``callable(prompt, seed)``.
+    """Wraps an object with ``generate(recipes)`` or ``generate(prompts, seeds, negative_prompts)``, or a
+    ``callable(prompt, seed)``. The settings of a recipe are passed by keyword to the latter two.
 
     What the object says of itself is kept: ``fingerprint``, ``batch_size``, ``describe()`` or ``description``.
     """
@@ -37,47 +40,14 @@ class Adapter:
     ) -> None:
         """``sources`` are the files that stand for an object without a fingerprint of its own."""
         self.name, self._target, self._device, self._sources = name, target, device, sources
-        method = getattr(target, "generate", None)
-        self._call: Callable[..., Any] = method if callable(method) else target
-        if any(base.__module__.startswith("diffusers.") for base in type(target).__mro__):
-            # Called with (prompt, seed), it would take the seed for its second parameter: the height.
-            raise GeneratorError(
-                f"{name} gave a diffusers pipeline, which takes its seed as a torch.Generator; give a function: "
-                "`lambda prompt, seed: pipe(prompt, generator=torch.Generator().manual_seed(seed)).images[0]`"
-            )
-        if not callable(self._call):
-            raise GeneratorError(
-                f"{name} gave {target!r}, which makes no images; give an object with "
-                "generate(prompts, seeds, negative_prompts), or a function of (prompt, seed)"
-            )
-        self._batched = callable(method) and not _takes_one_prompt(self._call)
-        self._takes_negatives = self._accepts_negatives()
-        size = getattr(target, "batch_size", DEFAULT_BATCH_SIZE) if self._batched else 1
+        self._call = Call.of(name, target)
+        single = self._call.form is Form.SINGLE
+        size = 1 if single else getattr(target, "batch_size", DEFAULT_BATCH_SIZE)
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise GeneratorError(
                 f"{name} has the batch_size {size!r}; an integer from 1 was expected"
             )
         self.batch_size = size
-
-    def _accepts_negatives(self) -> bool:
-        """Refuses a signature that the engine cannot call."""
-        wanted = "generate(prompts, seeds, negative_prompts)" if self._batched else "(prompt, seed)"
-        try:
-            signature = inspect.signature(self._call)
-        except (TypeError, ValueError):  # written in C: only a call can tell
-            return self._batched
-        for negatives in (True, False):
-            one: list[Any] = [["p"], [0], [None]] if self._batched else ["p", 0]
-            extra = {"negative_prompt": "n"} if negatives and not self._batched else {}
-            positional = one if negatives else one[:2]
-            try:
-                signature.bind(*positional, **extra)
-            except TypeError:
-                continue
-            return negatives
-        raise GeneratorError(
-            f"{self.name} is called as {wanted}, but its parameters are {signature}"
-        )
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -126,82 +96,118 @@ class Adapter:
                 f"{self.name} failed to say its {attribute}: {innermost(broken, self.name)}"
             ).with_traceback(broken.__traceback__) from broken
 
-    def generate(
-        self,
-        prompts: Sequence[str],
-        seeds: Sequence[int],
-        negative_prompts: Sequence[str | None],
-    ) -> list[Image]:
-        if not len(prompts) == len(seeds) == len(negative_prompts):
-            raise GeneratorError(
-                f"{len(prompts)} prompts, {len(seeds)} seeds and {len(negative_prompts)} negative "
-                "prompts; there must be as many of each"
-            )
-        if not prompts:
-            return []
-        if not self._takes_negatives and any(negative_prompts):
-            raise GeneratorError(
-                f"{self.name} takes no negative prompt, and {_cell(prompts, seeds, 0)} has one; let "
-                "it take `negative_prompts` (of a function, `negative_prompt`), or leave it out of the test"
-            )
-        images = (
-            self._generate_batch(prompts, seeds, negative_prompts)
-            if self._batched
-            else self._generate_singly(prompts, seeds, negative_prompts)
-        )
-        return [
-            to_rgb(image, f"the image of {self.name} for {_cell(prompts, seeds, index)}")
-            for index, image in enumerate(images)
-        ]
+    def unload(self) -> None:
+        """Free what the object holds, where it has a method for that."""
+        unload = getattr(self._target, "unload", None)
+        if callable(unload):
+            unload()
 
-    def _generate_batch(
-        self, prompts: Sequence[str], seeds: Sequence[int], negatives: Sequence[str | None]
-    ) -> list[Any]:
-        arguments = [list(prompts), list(seeds)]
-        answer = self._guarded(
-            f"{len(prompts)} images from {_cell(prompts, seeds, 0)} on"
-            if len(prompts) > 1
-            else _cell(prompts, seeds, 0),
-            *arguments,
-            *([list(negatives)] if self._takes_negatives else []),
-        )
+    def generate(
+        self, recipes: Sequence[Recipe], seeds: Any = None, negatives: Any = None
+    ) -> Iterator[Image | Generated | Exception]:
+        """As ``Generator.generate``: one item for each recipe, as early as the object gives it."""
+        if seeds is not None:  # the engine's call of before
+            from difftest.recipe import Recipe as Made
+
+            for item in self.generate([Made(*one) for one in zip(recipes, seeds, negatives)]):
+                if isinstance(item, Exception):
+                    raise item
+                yield item.image if isinstance(item, Generated) else item
+            return
+        if self._call.form is Form.SINGLE:
+            yield from map(self._single, recipes)
+            return
+        if self._call.form is Form.RECIPES:
+            if recipes:
+                yield from self._batch(recipes, list(recipes))
+            return
+        for _, group in itertools.groupby(recipes, key=settings):
+            alike = list(group)
+            for recipe in alike:
+                self._call.refuse_negative(recipe)
+            arguments: list[Any] = [
+                [recipe.prompt for recipe in alike],
+                [recipe.seed for recipe in alike],
+            ]
+            keywords = self._call.keywords(alike[0])
+            negatives = [recipe.negative_prompt for recipe in alike]
+            if self._call.negatives is Negatives.THIRD:
+                arguments.append(negatives)
+            elif self._call.negatives is Negatives.KEYWORD:
+                keywords["negative_prompts"] = negatives
+            yield from self._batch(alike, *arguments, **keywords)
+
+    def _single(self, recipe: Recipe) -> Image | Generated | Exception:
         try:
-            images = list(answer)
+            self._call.refuse_negative(recipe)
+            keywords = self._call.keywords(recipe)
+            if self._call.negatives is not None:
+                keywords["negative_prompt"] = recipe.negative_prompt
+            image = self._guarded(
+                cell(recipe), self._call.target, recipe.prompt, recipe.seed, **keywords
+            )
+        except DifftestError as failed:
+            return failed
+        return self._item(image, recipe)
+
+    def _batch(
+        self, recipes: Sequence[Recipe], *arguments: Any, **keywords: Any
+    ) -> Iterator[Image | Generated | Exception]:
+        count, first = len(recipes), cell(recipes[0])
+        what = first if count == 1 else f"{count} images from {first} on"
+        answer = self._guarded(what, self._call.target, *arguments, **keywords)
+        if hasattr(answer, "__len__") and len(answer) != count:
+            raise self._miscounted(len(answer), count)
+        try:
+            items = iter(answer)
         except TypeError:
             raise GeneratorError(
-                f"{self.name} gave {type(answer).__name__} for {len(prompts)} prompts; a list of "
+                f"{self.name} gave {type(answer).__name__} for {count} prompts; a list of "
                 "as many images was expected"
             ) from None
-        if len(images) != len(prompts):
-            raise GeneratorError(
-                f"{self.name} gave {len(images)} images for {len(prompts)} prompts; one for each was "
-                "expected, in their order"
-            )
-        return images
+        for made, recipe in enumerate(recipes):
+            item = self._guarded(what, next, items, _END)
+            if item is _END:
+                raise self._miscounted(made, count)
+            yield self._item(item, recipe)
+        if self._guarded(what, next, items, _END) is not _END:
+            raise self._miscounted(f"more than {count}", count)
 
-    def _generate_singly(
-        self, prompts: Sequence[str], seeds: Sequence[int], negatives: Sequence[str | None]
-    ) -> list[Any]:
-        images = []
-        for index, (prompt, seed, negative) in enumerate(
-            zip(prompts, seeds, negatives, strict=True)
-        ):
-            extra = {"negative_prompt": negative} if self._takes_negatives else {}
-            images.append(self._guarded(_cell(prompts, seeds, index), prompt, seed, **extra))
-        return images
+    def _miscounted(self, given: int | str, expected: int) -> GeneratorError:
+        return GeneratorError(
+            f"{self.name} gave {given} images for {expected} prompts; one for each was expected, in their order"
+        )
 
-    def _guarded(self, what: str, *arguments: Any, **extra: Any) -> Any:
+    def _item(self, item: Any, recipe: Recipe) -> Image | Generated | Exception:
+        if isinstance(item, DifftestError):
+            return item
+        if isinstance(item, Exception):
+            return self._failure(cell(recipe), item)
+        what = f"the image of {self.name} for {cell(recipe)}"
+        try:
+            if isinstance(item, Generated):
+                return dataclasses.replace(item, image=to_rgb(item.image, what))
+            return to_rgb(item, what)
+        except GeneratorError as refused:
+            return refused
+
+    def _guarded(
+        self, what: str, function: Callable[..., Any], *arguments: Any, **keywords: Any
+    ) -> Any:
         try:
             with to_stderr():
-                return self._call(*arguments, **extra)
+                return function(*arguments, **keywords)
         except DifftestError:
             raise
         except ModuleNotFoundError as missing:
             raise GeneratorError(missing_module(self.name, missing)) from missing
         except (Exception, SystemExit) as broken:
-            raise GeneratorError(
-                f"{self.name} failed on {what}: {innermost(broken, self.name)}"
-            ).with_traceback(broken.__traceback__) from broken
+            raise self._failure(what, broken) from broken
+
+    def _failure(self, what: str, broken: BaseException) -> GeneratorError:
+        return GeneratorError(
+            f"{self.name} failed on {what}: {innermost(broken, self.name)}"
+        ).with_traceback(broken.__traceback__)
 
 
 def missing_module(what: str, missing: ModuleNotFoundError) -> str:
@@ -210,14 +216,3 @@ def missing_module(what: str, missing: ModuleNotFoundError) -> str:
         f"{what} needs the module `{missing.name}`, which is neither in the repository nor installed "
         "where difftest runs"
     )
-
-
-def _takes_one_prompt(method: Callable[..., Any]) -> bool:
-    try:
-        return next(iter(inspect.signature(method).parameters), None) == "prompt"
-    except (TypeError, ValueError):
-        return False
-
-
-def _cell(prompts: Sequence[str], seeds: Sequence[int], index: int) -> str:
-    return f"prompt {prompts[index]!r}, seed {seeds[index]}"
