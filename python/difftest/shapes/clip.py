@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from difftest.shapes.diffusers_folder import CLIP_MEAN, CLIP_STD
 from difftest.shapes.layout import CLIP_FILE, CLIP_IMAGE_GRAPH, CLIP_TEXT_GRAPH, WEIGHTS
+from difftest.onnx_runtime import Runtime
 from difftest.shapes.session import Graph, digest
 from difftest.shapes.tokenizer import TOKENIZER_FILE, Words
 from difftest.shapes.world import IMAGE_SIZE
@@ -31,7 +32,7 @@ class ShapesClip:
         self._weights = Path(weights_dir) if weights_dir is not None else WEIGHTS
         self._words = Words(TOKENIZER_FILE)
         self._text, self._image = (
-            Graph(self._weights / graph, threads=threads, provider=provider)
+            Graph(self._weights / graph, Runtime(provider, threads))
             for graph in (CLIP_TEXT_GRAPH, CLIP_IMAGE_GRAPH)
         )
 

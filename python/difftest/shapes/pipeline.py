@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from difftest.onnx_runtime import Runtime
 from difftest.shapes import diffusion
 from difftest.shapes.diffusion import PREDICTION_TYPES, Latents, PredictionType
 from difftest.shapes.layout import (
@@ -63,9 +64,11 @@ class ShapesPipeline:
         provider: str = "CPUExecutionProvider",
         *,
         tokenizer_file: str | Path = TOKENIZER_FILE,
+        runtime: Runtime | None = None,
     ) -> None:
         """``guidance_scale`` of 1 or less runs without guidance (and ignores negative prompts), as
-        in diffusers.
+        in diffusers. ``runtime`` takes the place of ``threads`` and ``provider``, for those who set
+        more.
         """
         diffusion.timesteps(steps)
         if prediction_type not in PREDICTION_TYPES:
@@ -77,11 +80,12 @@ class ShapesPipeline:
             )
         self.steps, self.guidance_scale = steps, float(guidance_scale)
         self.prediction_type: PredictionType = prediction_type
-        self.threads, self.batch_size, self.provider = threads, batch_size, provider
+        self.runtime = runtime or Runtime(provider, threads)
+        self.batch_size = batch_size
         self._weights = Path(weights_dir) if weights_dir is not None else WEIGHTS
         self._words = Words(Path(tokenizer_file))
         self._text_encoder, self._unet = (
-            Graph(self._weights / graph, threads=threads, provider=provider)
+            Graph(self._weights / graph, self.runtime)
             for graph in (TEXT_ENCODER_GRAPH, UNET_GRAPH)
         )
 
@@ -90,11 +94,16 @@ class ShapesPipeline:
         prompts: Sequence[str],
         seeds: Sequence[int],
         negative_prompts: Sequence[str | None] | None = None,
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
     ) -> list[Image]:
         """One image per (prompt, seed) pair. A negative prompt takes the place of the empty one in
-        guidance.
+        guidance. ``steps`` and ``guidance`` are the pipeline's own unless given here.
         """
-        pixels = self.generate_pixels(prompts, seeds, negative_prompts)
+        pixels = self.generate_pixels(
+            prompts, seeds, negative_prompts, steps=steps, guidance=guidance
+        )
         return list(np.rint(pixels).astype(np.uint8))
 
     def generate_pixels(
@@ -102,18 +111,32 @@ class ShapesPipeline:
         prompts: Sequence[str],
         seeds: Sequence[int],
         negative_prompts: Sequence[str | None] | None = None,
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
     ) -> npt.NDArray[np.float32]:
         """The images before rounding, ``float32 (N, 32, 32, 3)``, 0..255."""
         negatives = check_request(prompts, seeds, negative_prompts)
         ids, negative_ids = self._words.tokenize(prompts), self._words.tokenize(negatives)
+        settings = (
+            self.steps if steps is None else steps,
+            self.guidance_scale if guidance is None else float(guidance),
+        )
         parts = [
-            self._denoise(ids[part], negative_ids[part], noise(seeds[part]))
+            self._denoise(ids[part], negative_ids[part], noise(seeds[part]), *settings)
             for part in batches(len(prompts), self.batch_size)
         ]
         empty = np.empty((0, IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)
         return np.concatenate([empty, *map(diffusion.unfold, parts)])
 
-    def _denoise(self, ids: TokenIds, negative_ids: TokenIds, start: Latents) -> Latents:
+    def _denoise(
+        self,
+        ids: TokenIds,
+        negative_ids: TokenIds,
+        start: Latents,
+        steps: int,
+        guidance_scale: float,
+    ) -> Latents:
         return diffusion.ddim(
             lambda sample, t, context: self._unet(
                 {"sample": sample, "timestep": t, "encoder_hidden_states": context}
@@ -121,8 +144,8 @@ class ShapesPipeline:
             start,
             self._text_encoder({"input_ids": ids}),
             self._text_encoder({"input_ids": negative_ids}),
-            steps=self.steps,
-            guidance_scale=self.guidance_scale,
+            steps=steps,
+            guidance_scale=guidance_scale,
             prediction_type=self.prediction_type,
         )
 
@@ -131,7 +154,11 @@ class ShapesPipeline:
         """SHA-256 over the weights, graphs, tokenizer and every option that decides the image."""
         weights = (self._weights / UNET_FILE, self._weights / TEXT_ENCODER_FILE)
         files = (*weights, self._text_encoder.path, self._unet.path, self._words.file)
-        return digest(files, self._options)
+        moved = {
+            "provider": self.runtime.provider,
+            "graph_optimization": self.runtime.graph_optimization,
+        }
+        return digest(files, {**self._options, **moved})
 
     @property
     def _options(self) -> dict[str, object]:
@@ -148,12 +175,14 @@ class ShapesPipeline:
         return {
             "model": "shapes",
             "backend": "onnxruntime",
-            "device": self.provider,
+            "device": self.runtime.provider,
             "dtype": "float32",
             "weights_dtype": "float16",
             "width": self.width,
             "height": self.height,
-            "threads": self.threads,
+            "threads": self.runtime.threads,
+            "inter_op_threads": self.runtime.inter_op_threads,
+            "graph_optimization": self.runtime.graph_optimization,
             "batch_size": self.batch_size,
             **self._options,
             "versions": library_versions("onnxruntime", "numpy", "tokenizers"),

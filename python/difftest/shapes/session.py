@@ -11,34 +11,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from difftest.onnx_runtime import Runtime
+
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-_ERRORS_ONLY = 3
 
 
 class Graph:
     """One ONNX graph with one output, loaded when it first runs."""
 
-    def __init__(self, path: Path, *, threads: int, provider: str) -> None:
+    def __init__(self, path: Path, runtime: Runtime) -> None:
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing: the folder holds no exported model")
-        self.path, self._threads, self._provider = path, threads, provider
+        self.path, self._runtime = path, runtime
 
     @functools.cached_property
     def _session(self) -> InferenceSession:
-        import onnxruntime
-
-        available = onnxruntime.get_available_providers()
-        if self._provider not in available:
-            raise ValueError(
-                f"onnxruntime has no provider {self._provider!r}; it has {', '.join(available)}"
-            )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
-        return onnxruntime.InferenceSession(str(self.path), options, providers=[self._provider])
+        return self._runtime.session(self.path)
 
     def __call__(self, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         output: npt.NDArray[np.float32] = self._session.run(None, dict(inputs))[0]
