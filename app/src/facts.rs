@@ -1,6 +1,6 @@
 //! Reads from GitHub what the planner needs to know. Only reads: doing it twice is harmless.
 
-use difftest_core::config;
+use difftest_core::config::{self, Variables};
 
 use crate::event::Origin;
 use crate::github::pulls::PullRequest;
@@ -41,13 +41,13 @@ async fn commits(repository: &Repository<'_>, pull: &PullRequest) -> Result<Comm
 /// `difftest.toml`, else `[tool.difftest]` of `pyproject.toml`, as for `difftest run`.
 async fn configuration(repository: &Repository<'_>, at: &str) -> Result<ConfigAt, GitHubError> {
     if let Some(text) = repository.file(config::FILE, at).await? {
-        return Ok(match config::parse(&text, config::FILE) {
+        return Ok(match config::parse(&text, config::FILE, Variables::Unknown) {
             Ok(config) => ConfigAt::Read(config),
             Err(error) => ConfigAt::Broken(error),
         });
     }
     let Some(text) = repository.file(PYPROJECT, at).await? else { return Ok(ConfigAt::Absent) };
-    Ok(match config::parse_pyproject(&text, PYPROJECT) {
+    Ok(match config::parse_pyproject(&text, PYPROJECT, Variables::Unknown) {
         Ok(Some(config)) => ConfigAt::Read(config),
         Ok(None) => ConfigAt::Absent,
         Err(error) => ConfigAt::Broken(error),

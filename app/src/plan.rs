@@ -169,7 +169,7 @@ impl Planner<'_> {
             base: merge_base.clone(),
             head: self.pull.head.sha.clone(),
             suite: suite.to_owned(),
-            timeout_s: trusted.timeout_s,
+            timeout_s: trusted.job_timeout(),
             network: trusted.network,
         };
         let work = Work::Job { spec, labels: trusted.labels.clone(), verdict: verdict.clone() };

@@ -38,7 +38,7 @@ fn pull() -> PullRequest {
 }
 
 fn read(text: &str) -> ConfigAt {
-    match config::parse(text, config::FILE) {
+    match config::parse(text, config::FILE, config::Variables::Unknown) {
         Ok(config) => ConfigAt::Read(config),
         Err(error) => ConfigAt::Broken(error),
     }

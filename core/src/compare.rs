@@ -306,7 +306,13 @@ impl TestJudge<'_> {
             .iter()
             .filter_map(|(key, cell)| {
                 let reason = cell.failure.clone()?;
-                Some(CellFailure { prompt: key.prompt.clone(), seed: key.seed, reason })
+                Some(CellFailure {
+                    prompt: key.prompt.clone(),
+                    seed: key.seed,
+                    reason,
+                    trace: cell.trace.clone(),
+                    retries: cell.retries,
+                })
             })
             .take(SHOWN_PAIRS)
             .collect()

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::ImageSha;
 use crate::metric::MetricInfo;
+use crate::recipe::RecipeSettings;
 use crate::suite::{CollectionError, TestId, TestSpec};
 
 /// The version of this schema, in `run_started.schema`.
@@ -90,6 +91,9 @@ pub enum Event {
         tests: Vec<TestSpec>,
         metrics: Vec<MetricInfo>,
         cells: u64,
+        /// What the configuration says of every image.
+        #[serde(default)]
+        recipe: RecipeSettings,
     },
     /// A test file that could not be collected.
     CollectionFailed {
@@ -104,6 +108,15 @@ pub enum Event {
         cell: CellKey,
         image: ImageRef,
         duration_ms: f64,
+        /// What a hosted back end charged for it, in US dollars, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost_usd: Option<f64>,
+        /// Attempts before the one that succeeded.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        retries: u32,
+        /// Taken from the cache, not made.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cached: bool,
     },
     /// One failed cell, never a lost run.
     CellFailed {
@@ -114,6 +127,9 @@ pub enum Event {
         /// The traceback, where there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trace: Option<String>,
+        /// Attempts before the last one.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        retries: u32,
     },
     CellScored {
         #[serde(flatten)]
@@ -121,16 +137,36 @@ pub enum Event {
         metric: String,
         value: f64,
     },
+    /// The score of all images of a test together, by a metric of category `batch`.
+    BatchScored {
+        test: TestId,
+        metric: String,
+        #[serde(flatten)]
+        score: BatchScore,
+    },
     VerdictChanged {
         test: TestId,
         metric: String,
         decision: crate::verdict::Decision,
     },
+    /// What this process used, sampled at a steady cadence.
     Telemetry {
+        /// Resident memory now.
         rss_bytes: u64,
+        /// The most it ever was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rss_peak_bytes: Option<u64>,
+        /// User and system time since the process began.
         cpu_seconds: f64,
+        /// The card's memory that this process holds now; none without a card.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         vram_bytes: Option<u64>,
+        /// The most of it since the run began.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        vram_peak_bytes: Option<u64>,
+        /// The test whose images were being made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test: Option<TestId>,
     },
     Log {
         level: LogLevel,
@@ -153,6 +189,22 @@ pub enum Event {
     /// A kind of a later schema.
     #[serde(other)]
     Unknown,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// One score of a set of images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchScore {
+    pub value: f64,
+    /// How many images it was computed from.
+    pub samples: usize,
+    /// What a reader must know of it, for instance its bias at so few images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A line of an event stream that is not an event.

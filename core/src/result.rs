@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CellKey, Environment, Event, ImageRef, RunStatus, TestOutcome};
+use crate::event::{BatchScore, CellKey, Environment, Event, ImageRef, RunStatus, TestOutcome};
 use crate::metric::MetricInfo;
+use crate::recipe::RecipeSettings;
 use crate::suite::{CollectionError, TestId, TestSpec};
 
 /// Everything a stream said, in the shape that comparison and reports read.
@@ -16,6 +17,7 @@ pub struct Run {
     pub generator: String,
     pub fingerprint: String,
     pub environment: Environment,
+    pub recipe: RecipeSettings,
     pub metrics: BTreeMap<String, MetricInfo>,
     /// In the order of discovery.
     pub tests: Vec<TestRun>,
@@ -26,12 +28,17 @@ pub struct Run {
     pub duration_ms: f64,
     pub cells_planned: u64,
     pub cells_done: u64,
+    /// Where the last event's test was: streams stay with one test for long.
+    at: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestRun {
     pub spec: TestSpec,
     pub cells: BTreeMap<CellKey, CellRun>,
+    /// By the batch metric's name.
+    pub batch_scores: BTreeMap<String, BatchScore>,
+    pub peak: Peak,
     /// None until the test has finished.
     pub outcome: Option<TestOutcome>,
     pub reasons: Vec<String>,
@@ -43,6 +50,28 @@ pub struct CellRun {
     pub image: Option<ImageRef>,
     pub scores: BTreeMap<String, f64>,
     pub failure: Option<String>,
+    /// The traceback of the failure, where there is one.
+    pub trace: Option<String>,
+    /// Its share of the batch's time; 0 from the cache.
+    pub duration_ms: f64,
+    pub cost_usd: Option<f64>,
+    pub retries: u32,
+    pub cached: bool,
+}
+
+/// The most that the process used while a test's images were made, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peak {
+    pub rss_bytes: Option<u64>,
+    /// None without a card.
+    pub vram_bytes: Option<u64>,
+}
+
+impl Peak {
+    fn raise(&mut self, rss: u64, vram: Option<u64>) {
+        self.rss_bytes = self.rss_bytes.max(Some(rss));
+        self.vram_bytes = self.vram_bytes.max(vram);
+    }
 }
 
 impl CellRun {
@@ -74,6 +103,7 @@ impl Run {
                 tests,
                 metrics,
                 cells,
+                recipe,
                 ..
             } => {
                 self.id.clone_from(run);
@@ -81,12 +111,15 @@ impl Run {
                 self.generator.clone_from(generator);
                 self.fingerprint.clone_from(fingerprint);
                 self.environment.clone_from(environment);
+                self.recipe.clone_from(recipe);
                 self.metrics = metrics.iter().map(|m| (m.name.clone(), m.clone())).collect();
                 self.tests = tests
                     .iter()
                     .map(|spec| TestRun {
                         spec: spec.clone(),
                         cells: BTreeMap::new(),
+                        batch_scores: BTreeMap::new(),
+                        peak: Peak::default(),
                         outcome: None,
                         reasons: Vec::new(),
                         duration_ms: 0.0,
@@ -95,24 +128,40 @@ impl Run {
                 self.cells_planned = *cells;
             }
             Event::CollectionFailed { error } => self.collection_errors.push(error.clone()),
-            Event::CellGenerated { cell, image, .. } => {
+            Event::CellGenerated { cell, image, duration_ms, cost_usd, retries, cached } => {
                 if let Some(cell) = self.cell(cell) {
                     let first = !cell.is_done();
                     cell.image = Some(image.clone());
+                    cell.duration_ms = *duration_ms;
+                    cell.cost_usd = *cost_usd;
+                    cell.retries = *retries;
+                    cell.cached = *cached;
                     self.cells_done += u64::from(first);
                 }
             }
-            Event::CellFailed { cell, reason, .. } => {
+            Event::CellFailed { cell, reason, trace, retries } => {
                 // A cell whose image came and whose metric broke says both.
                 if let Some(cell) = self.cell(cell) {
                     let first = !cell.is_done();
                     cell.failure = Some(reason.clone());
+                    cell.trace.clone_from(trace);
+                    cell.retries = cell.retries.max(*retries);
                     self.cells_done += u64::from(first);
                 }
             }
             Event::CellScored { cell, metric, value } => {
                 if let Some(cell) = self.cell(cell) {
                     cell.scores.insert(metric.clone(), *value);
+                }
+            }
+            Event::BatchScored { test, metric, score } => {
+                if let Some(test) = self.test_mut(test) {
+                    test.batch_scores.insert(metric.clone(), score.clone());
+                }
+            }
+            Event::Telemetry { rss_bytes, vram_bytes, test: Some(test), .. } => {
+                if let Some(test) = self.test_mut(test) {
+                    test.peak.raise(*rss_bytes, *vram_bytes);
                 }
             }
             Event::TestFinished { test, outcome, reasons, duration_ms } => {
@@ -136,11 +185,19 @@ impl Run {
     }
 
     pub fn test(&self, id: &TestId) -> Option<&TestRun> {
-        self.tests.iter().find(|t| t.spec.id == *id)
+        self.tests.get(self.position(id)?)
     }
 
     fn test_mut(&mut self, id: &TestId) -> Option<&mut TestRun> {
-        self.tests.iter_mut().find(|t| t.spec.id == *id)
+        self.at = self.position(id)?;
+        self.tests.get_mut(self.at)
+    }
+
+    /// Near the last one first: a search from the start for every event would make the fold
+    /// quadratic in the number of tests.
+    fn position(&self, id: &TestId) -> Option<usize> {
+        let is = |at: &usize| self.tests.get(*at).is_some_and(|t| t.spec.id == *id);
+        (self.at..self.at + 3).find(is).or_else(|| (0..self.tests.len()).find(is))
     }
 
     fn cell(&mut self, key: &CellKey) -> Option<&mut CellRun> {
@@ -157,6 +214,7 @@ impl Run {
             generator: self.generator.clone(),
             fingerprint: self.fingerprint.clone(),
             environment: self.environment.clone(),
+            recipe: self.recipe.clone(),
             status: self.status,
             total_passed: results.iter().filter(|t| t.passed).count(),
             total_failed: results.iter().filter(|t| !t.passed).count(),
@@ -180,14 +238,18 @@ impl TestRun {
             .into_iter()
             .filter_map(|metric| {
                 let values: Vec<f64> = self.scores(&metric).map(|(_, v)| v).collect();
-                let summary = Summary::of(&values)?;
+                let batch = self.batch_scores.get(&metric);
+                let summary = batch.map(Summary::of_batch).or_else(|| Summary::of(&values))?;
                 let threshold = self.spec.threshold(&metric);
                 let direction = known.get(&metric).map(|m| m.direction);
                 let passed = match (direction, threshold) {
                     (Some(direction), Some(threshold)) => direction.holds(summary.mean, threshold),
                     _ => true,
                 };
-                let report = MetricReport { per_sample: values, summary, threshold, passed };
+                let note = batch.and_then(|score| score.note.clone());
+                let weights = known.get(&metric).and_then(|m| m.weights.clone());
+                let report =
+                    MetricReport { per_sample: values, summary, threshold, passed, note, weights };
                 Some((metric, report))
             })
             .collect();
@@ -206,6 +268,9 @@ impl TestRun {
                         path: cell.image.as_ref()?.path.clone(),
                         prompt: key.prompt.clone(),
                         seed: key.seed,
+                        duration_ms: cell.duration_ms,
+                        cost_usd: cell.cost_usd,
+                        cached: cell.cached,
                     })
                 })
                 .collect(),
@@ -214,11 +279,24 @@ impl TestRun {
                 .iter()
                 .filter_map(|(key, cell)| {
                     let reason = cell.failure.clone()?;
-                    Some(CellFailure { prompt: key.prompt.clone(), seed: key.seed, reason })
+                    Some(CellFailure {
+                        prompt: key.prompt.clone(),
+                        seed: key.seed,
+                        reason,
+                        trace: cell.trace.clone(),
+                        retries: cell.retries,
+                    })
                 })
                 .collect(),
             duration_ms: self.duration_ms,
+            peak: self.peak,
+            cost_usd: self.cost_usd(),
         }
+    }
+
+    /// What its images cost, in US dollars; none where no back end said.
+    pub fn cost_usd(&self) -> Option<f64> {
+        self.cells.values().filter_map(|cell| cell.cost_usd).reduce(|a, b| a + b)
     }
 }
 
@@ -231,8 +309,10 @@ pub struct Summary {
     /// Sample standard deviation (n − 1); 0 for one sample.
     pub std_dev: f64,
     /// The ends of the mean's 95% interval by the normal approximation, mean ± 1.96·s/√n.
-    pub ci_lower: f64,
-    pub ci_upper: f64,
+    ///
+    /// None where the samples say nothing of it: one score of a whole set.
+    pub ci_lower: Option<f64>,
+    pub ci_upper: Option<f64>,
     pub sample_count: usize,
 }
 
@@ -255,10 +335,26 @@ impl Summary {
             min: values.iter().copied().fold(f64::INFINITY, f64::min),
             max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
             std_dev: variance.sqrt(),
-            ci_lower: mean - half,
-            ci_upper: mean + half,
+            ci_lower: Some(mean - half),
+            ci_upper: Some(mean + half),
             sample_count: values.len(),
         })
+    }
+}
+
+impl Summary {
+    /// The one score of a set of images, whose spread is not known.
+    fn of_batch(score: &BatchScore) -> Self {
+        let value = score.value;
+        Self {
+            mean: value,
+            min: value,
+            max: value,
+            std_dev: 0.0,
+            ci_lower: None,
+            ci_upper: None,
+            sample_count: score.samples,
+        }
     }
 }
 
@@ -270,6 +366,8 @@ pub struct RunReport {
     pub generator: String,
     pub fingerprint: String,
     pub environment: Environment,
+    #[serde(default)]
+    pub recipe: RecipeSettings,
     pub status: Option<RunStatus>,
     pub results: Vec<TestReport>,
     pub collection_errors: Vec<CollectionError>,
@@ -289,6 +387,11 @@ pub struct TestReport {
     pub images: Vec<ImageReport>,
     pub failures: Vec<CellFailure>,
     pub duration_ms: f64,
+    #[serde(default)]
+    pub peak: Peak,
+    /// What hosted back ends charged, in US dollars; none where nothing is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -298,6 +401,12 @@ pub struct MetricReport {
     pub summary: Summary,
     pub threshold: Option<f64>,
     pub passed: bool,
+    /// What a reader must know of a batch metric's score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The digest of the weights it was computed with, as `sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -305,6 +414,13 @@ pub struct ImageReport {
     pub path: String,
     pub prompt: String,
     pub seed: i64,
+    /// Its share of the time that its batch took; 0 from the cache.
+    #[serde(default)]
+    pub duration_ms: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -312,4 +428,8 @@ pub struct CellFailure {
     pub prompt: String,
     pub seed: i64,
     pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    #[serde(default)]
+    pub retries: u32,
 }

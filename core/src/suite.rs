@@ -52,6 +52,17 @@ pub enum TestKind {
     VisualRegression { baseline_dir: String, ssim_threshold: f64 },
 }
 
+/// How the values of several variables come together in one prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Combine {
+    /// Every value with every other.
+    #[default]
+    Product,
+    /// The first values together, then the second ones: all variables have as many.
+    Zip,
+}
+
 /// One decorated function, as discovery found it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestSpec {
@@ -64,6 +75,8 @@ pub struct TestSpec {
     pub prompts: Vec<String>,
     #[serde(default)]
     pub variables: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    pub combine: Combine,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub negative_prompt: Option<String>,
     pub seeds: Vec<i64>,

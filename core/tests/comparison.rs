@@ -16,7 +16,7 @@ use difftest_core::report::check::{self, Conclusion};
 use difftest_core::report::comment::{CommentInput, MARKER, SuiteSection, SuiteState, render};
 use difftest_core::report::{MAX_CHECK_TEXT, MAX_COMMENT};
 use difftest_core::result::Run;
-use difftest_core::suite::{CollectionError, Place, TestId, TestKind, TestSpec};
+use difftest_core::suite::{CollectionError, Combine, Place, TestId, TestKind, TestSpec};
 use difftest_core::verdict::Decision;
 
 /// One image: what its bytes are, and its score.
@@ -33,6 +33,7 @@ fn quality(name: &str, threshold: Option<f64>) -> TestSpec {
         },
         prompts: Vec::new(),
         variables: BTreeMap::new(),
+        combine: Combine::Product,
         negative_prompt: None,
         seeds: vec![1, 2],
         suite: None,
@@ -72,6 +73,7 @@ fn run(
         tests: vec![spec.clone()],
         metrics: metric::builtin(),
         cells: (prompts.len() * 2) as u64,
+        recipe: Default::default(),
     }];
     for (index, prompt) in prompts.iter().enumerate() {
         for seed in [1, 2] {
@@ -80,7 +82,14 @@ fn run(
             let sha256 = ImageSha::of(bytes.as_bytes());
             let path = format!("images/{sha256}.png");
             let image = ImageRef { sha256, path, width: 32, height: 32 };
-            events.push(Event::CellGenerated { cell: key.clone(), image, duration_ms: 10.0 });
+            events.push(Event::CellGenerated {
+                cell: key.clone(),
+                image,
+                duration_ms: 10.0,
+                cost_usd: None,
+                retries: 0,
+                cached: false,
+            });
             events.push(Event::CellScored { cell: key, metric: metric.clone(), value: score });
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use difftest_core::event::{CellKey, Environment, Event, ImageRef, RunStatus, SCHEMA, TestOutcome};
 use difftest_core::ids::ImageSha;
 use difftest_core::protocol::{Claim, Completion, GitToken, LEASE_HEADER, Renewal, Sandbox, Side};
-use difftest_core::suite::{Place, TestId, TestKind, TestSpec};
+use difftest_core::suite::{Combine, Place, TestId, TestKind, TestSpec};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -118,6 +118,7 @@ fn events(image: &[u8], score: f64) -> Vec<Event> {
         },
         prompts: prompts.map(str::to_owned).to_vec(),
         variables: BTreeMap::new(),
+        combine: Combine::Product,
         negative_prompt: None,
         seeds: vec![42],
         suite: None,
@@ -132,13 +133,21 @@ fn events(image: &[u8], score: f64) -> Vec<Event> {
         tests: vec![spec],
         metrics: difftest_core::metric::builtin(),
         cells: prompts.len() as u64,
+        recipe: Default::default(),
     }];
     for prompt in prompts {
         let cell = CellKey { test: test.clone(), prompt: prompt.into(), seed: 42 };
         let sha256 = ImageSha::of(image);
         let path = format!("images/{sha256}.png");
         let image = ImageRef { sha256, path, width: 32, height: 32 };
-        out.push(Event::CellGenerated { cell: cell.clone(), image, duration_ms: 1.0 });
+        out.push(Event::CellGenerated {
+            cell: cell.clone(),
+            image,
+            duration_ms: 1.0,
+            cost_usd: None,
+            retries: 0,
+            cached: false,
+        });
         out.push(Event::CellScored { cell, metric: "clip_score".into(), value: score });
     }
     out.push(Event::TestFinished {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::markdown::{code, prose};
 use super::{MAX_CHECK_TEXT, Room, fitting};
 use crate::event::{RunStatus, TestOutcome};
-use crate::result::{RunReport, TestReport};
+use crate::result::{RunReport, Summary, TestReport};
 
 /// The whole report, at most [`MAX_CHECK_TEXT`] bytes.
 pub fn markdown(report: &RunReport) -> String {
@@ -67,13 +67,19 @@ fn rows(out: &mut String, test: &TestReport) {
         let mark = if report.passed { "" } else { " ❌" };
         let _ = writeln!(
             out,
-            "| {name} | {} | {:.4}{mark} | [{:.4}, {:.4}] | {:.4} | {threshold} | {result} |",
+            "| {name} | {} | {:.4}{mark} | {} | {:.4} | {threshold} | {result} |",
             code(metric),
             summary.mean,
-            summary.ci_lower,
-            summary.ci_upper,
+            interval(summary),
             summary.min,
         );
+    }
+}
+
+fn interval(summary: &Summary) -> String {
+    match (summary.ci_lower, summary.ci_upper) {
+        (Some(lower), Some(upper)) => format!("[{lower:.4}, {upper:.4}]"),
+        _ => "–".into(),
     }
 }
 

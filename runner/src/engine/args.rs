@@ -1,24 +1,24 @@
 //! The command line of `difftest run` and `difftest baseline`.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Which tests, with what.
+/// Which tests, with what. Every setting is also a key of difftest.toml and, as
+/// `DIFFTEST_` and its name in capitals, an environment variable.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SelectArgs {
-    /// The model: `shapes` is the one that comes with difftest
-    #[arg(long, env = "DIFFTEST_MODEL")]
+    /// The model: `shapes` comes with difftest; else a hub id, a folder, or a name the back end knows
+    #[arg(long)]
     pub model: Option<String>,
     /// Where the model runs, for instance `cpu` or `cuda`
-    #[arg(long, env = "DIFFTEST_DEVICE")]
+    #[arg(long)]
     pub device: Option<String>,
-    /// `onnx`, or `module:factory` of a Python object in the repository under test
-    #[arg(long, env = "DIFFTEST_GENERATOR", value_name = "NAME")]
+    /// onnx, diffusers, comfyui, a1111, api, a plug-in, or `module:factory` of this repository
+    #[arg(long, value_name = "NAME")]
     pub generator: Option<String>,
     /// The folder with the test_*.py files
-    #[arg(long, env = "DIFFTEST_TEST_DIR", value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     pub test_dir: Option<PathBuf>,
     /// A suite of difftest.toml, whose settings are used
     #[arg(long, value_name = "NAME")]
@@ -26,12 +26,47 @@ pub struct SelectArgs {
     /// The configuration, instead of the nearest difftest.toml or [tool.difftest]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Only tests whose identifier (path/to/test_file.py::function) contains this
-    #[arg(long, value_name = "TEXT")]
+    /// Only tests with this in their identifier, metrics or prompt suite; `and`, `or`, `not` and
+    /// parentheses combine such words
+    #[arg(long, short = 'k', value_name = "EXPRESSION")]
     pub filter: Option<String>,
+    /// Only this test, by its name or its identifier (path/to/test_file.py::function); may be
+    /// given several times
+    #[arg(long = "test", value_name = "TEST")]
+    pub tests: Vec<String>,
+    /// A field of every image's recipe: steps=20, scheduler=dpmpp_2m_karras, width=768, …
+    #[arg(long = "recipe", value_name = "FIELD=VALUE")]
+    pub recipe: Vec<String>,
+    /// An option of the generator: dtype=float16, provider=CUDAExecutionProvider, …
+    #[arg(long = "option", value_name = "NAME=VALUE")]
+    pub options: Vec<String>,
+    /// Where ComfyUI answers
+    #[arg(long, value_name = "URL")]
+    pub comfyui_url: Option<String>,
+    /// ComfyUI's workflow, a file in API format
+    #[arg(long, value_name = "FILE")]
+    pub workflow: Option<String>,
+    /// Of the generator `api`: fal, replicate, openai or custom. Of `onnx`: where it computes
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Where the generator `api` or `a1111` answers
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// The key of a hosted back end; better in DIFFTEST_API_KEY, which other users do not see
+    #[arg(long, value_name = "KEY")]
+    pub api_key: Option<String>,
     /// Images generated at once, instead of the generator's own choice
     #[arg(long, value_name = "N")]
-    pub batch_size: Option<NonZeroUsize>,
+    pub batch_size: Option<String>,
+    /// Threads of native metrics, and requests at a time to a hosted back end
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<String>,
+    /// The card's memory that all models may take together, for instance 20GiB
+    #[arg(long, value_name = "SIZE")]
+    pub vram_budget: Option<String>,
+    /// Gives up on an image after this long, for instance 90s
+    #[arg(long, value_name = "DURATION")]
+    pub image_timeout: Option<String>,
 }
 
 /// Generates every image the tests ask for, scores them, and says which tests pass.
@@ -45,6 +80,12 @@ pub struct RunArgs {
     /// Write a report here, as Markdown
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
+    /// Write a report with all images here, as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the results here, as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Also write the events here, a JSON object a line; `-` is standard output
     #[arg(long, value_name = "FILE|-")]
     pub events: Option<PathBuf>,
@@ -55,6 +96,24 @@ pub struct RunArgs {
     /// another run
     #[arg(long, value_name = "baseline|none|DIR", default_value = "baseline")]
     pub reference: PathBuf,
+    /// Say what would run, how long it might take and what it might cost, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take images from the cache where nothing that decides them has changed
+    #[arg(long)]
+    pub incremental: bool,
+    /// Go on with a run that ended early: its identifier, or its folder
+    #[arg(long, value_name = "RUN", conflicts_with = "run_dir")]
+    pub resume: Option<String>,
+    /// Stop after the first test that does not pass
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Ends the run after this long, for instance 20m; the tests left over are not run
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Fewer scored images than this say nothing about a metric
+    #[arg(long, value_name = "N")]
+    pub min_samples: Option<String>,
 }
 
 /// Stored images that later runs are compared with.
@@ -67,7 +126,35 @@ pub struct BaselineArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum BaselineAction {
     /// Generate and store the baselines that are missing; those that exist stay as they are
-    Save(SelectArgs),
+    Save(Box<SelectArgs>),
     /// Generate every baseline again and overwrite those that exist
-    Update(SelectArgs),
+    Update(Box<SelectArgs>),
+}
+
+/// The images that `difftest run --incremental` keeps.
+#[derive(Debug, Clone, Args)]
+pub struct CacheArgs {
+    #[command(subcommand)]
+    pub action: CacheAction,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum CacheAction {
+    /// Say how many images are kept, and how large they are
+    Stats,
+    /// Remove them all
+    Clear,
+}
+
+/// The configuration that is in force here.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigAction {
+    /// Say every setting, and where each came from
+    Show(Box<SelectArgs>),
 }

@@ -121,15 +121,20 @@ impl<'py> Bridge<'py> {
     pub fn load_generator(&self, target: &Target) -> Result<Generator, EngineError> {
         let py = self.module.py();
         let options = serde_json::json!({
-            "generator": target.generator,
-            "model": target.model,
-            "device": target.device,
+            "generator": target.settings.generator,
+            "model": target.settings.model,
+            "device": target.settings.device,
             "root": target.root,
+            "options": target.settings.options,
+            "recipe": target.settings.recipe,
+            "jobs": target.jobs(),
+            "image_timeout_s": target.settings.image_timeout,
+            "vram_budget_bytes": target.settings.vram_budget,
         });
         let load = || -> PyResult<Generator> {
             let object = self.module.call_method1("load_generator", (options.to_string(),))?;
             let own_batch: usize = object.getattr("batch_size")?.extract()?;
-            let batch_size = target.batch_size.unwrap_or(own_batch).max(1);
+            let batch_size = target.settings.batch_size.map_or(own_batch, |n| n as usize).max(1);
             let described = object.call_method0("describe")?;
             Ok(Generator {
                 name: object.getattr("name")?.extract()?,
@@ -153,6 +158,8 @@ impl<'py> Bridge<'py> {
                 category: word::<Category>(&object.getattr("category")?)?,
                 range: object.getattr("range")?.extract()?,
                 margin: object.getattr("margin")?.extract()?,
+                weights: None,
+                min_samples: None,
             };
             Ok(Metric { object: object.unbind(), info })
         };
@@ -318,7 +325,7 @@ fn environment(
     Ok(Environment {
         device: match given("device")? {
             Some(device) => device.extract()?,
-            None => target.device.clone(),
+            None => target.settings.device.clone(),
         },
         threads: match given("threads")? {
             Some(threads) => threads.extract()?,

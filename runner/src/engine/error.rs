@@ -2,13 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use difftest_core::config::ConfigError;
+use difftest_core::config::{ConfigError, SetError};
+use difftest_core::filter::FilterError;
 use pyo3::PyErr;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error("{place}: {source}")]
+    Setting { place: String, source: SetError },
+    #[error("{flag} `{given}` has no `=`; write {flag} NAME=VALUE")]
+    NotAPair { flag: &'static str, given: String },
     #[error("there is no suite `{name}` in the configuration; {hint}")]
     UnknownSuite { name: String, hint: String },
     #[error(
@@ -21,8 +28,12 @@ pub enum EngineError {
         .0.display()
     )]
     NothingDiscovered(PathBuf),
-    #[error("nothing to run: none of the {discovered} tests has `{filter}` in its identifier")]
-    NothingSelected { filter: String, discovered: usize },
+    #[error(
+        "nothing to run: --filter and --test leave none of the {discovered} tests; `difftest run --dry-run` lists them"
+    )]
+    NothingSelected { discovered: usize },
+    #[error("--test `{name}`: there is no such test; {hint}")]
+    UnknownTest { name: String, hint: String },
     #[error("nothing to run: no test could be collected")]
     NothingCollected,
     #[error(

@@ -83,8 +83,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
     use difftest_core::event::CellKey;
-    use difftest_core::result::CellRun;
-    use difftest_core::suite::{Place, TestId, TestKind, TestSpec};
+    use difftest_core::result::{CellRun, Peak};
+    use difftest_core::suite::{Combine, Place, TestId, TestKind, TestSpec};
 
     fn test_with(scores: &[Option<f64>], threshold: Option<f64>) -> TestRun {
         let id = TestId("t.py::a".into());
@@ -94,11 +94,14 @@ mod tests {
                 image: None,
                 scores: score.iter().map(|s| ("clip_score".to_owned(), *s)).collect(),
                 failure: score.is_none().then(|| "RuntimeError: no".to_owned()),
+                ..CellRun::default()
             };
             (key, cell)
         });
         TestRun {
             cells: cells.collect(),
+            batch_scores: BTreeMap::new(),
+            peak: Peak::default(),
             spec: TestSpec {
                 id: id.clone(),
                 place: Place { file: "t.py".into(), line: 1 },
@@ -112,6 +115,7 @@ mod tests {
                 },
                 prompts: vec!["p".into()],
                 variables: BTreeMap::new(),
+                combine: Combine::Product,
                 negative_prompt: None,
                 seeds: vec![0],
                 suite: None,

@@ -33,7 +33,10 @@ use std::path::Path;
 use difftest_core::event::RunStatus;
 use pyo3::prelude::*;
 
-pub use args::{BaselineAction, BaselineArgs, RunArgs, SelectArgs};
+pub use args::{
+    BaselineAction, BaselineArgs, CacheAction, CacheArgs, ConfigAction, ConfigArgs, RunArgs,
+    SelectArgs,
+};
 use error::EngineError;
 use session::Session;
 use sink::Sink;
@@ -52,13 +55,24 @@ pub fn baseline(py: Python<'_>, args: BaselineArgs) -> PyResult<i32> {
     exit_code(current_dir().and_then(|cwd| baseline::run(py, &args.action, &cwd)))
 }
 
+/// `difftest config show`.
+pub fn config(args: &ConfigArgs) -> PyResult<i32> {
+    let ConfigAction::Show(select) = &args.action;
+    exit_code(current_dir().and_then(|cwd| {
+        let target = settings::resolve(select, &cwd)?;
+        write!(std::io::stdout(), "{}", progress::visible(&settings::show(&target)))
+            .map_err(EngineError::file("write to", "standard output"))?;
+        Ok(0)
+    }))
+}
+
 fn current_dir() -> Result<std::path::PathBuf, EngineError> {
     std::env::current_dir().map_err(EngineError::file("find", "the current folder"))
 }
 
 fn run_in(py: Python<'_>, args: &RunArgs) -> Result<RunStatus, EngineError> {
     let cwd = current_dir()?;
-    let target = settings::resolve(&args.select, &cwd)?;
+    let target = settings::of_run(args, &cwd)?;
     let root = target.root.clone();
     let (sink, ended) = Session::open(args, target, &cwd)?.run(py);
     let closed = py.detach(|| close(args, &root, &cwd, &sink));

@@ -147,7 +147,7 @@ pub fn shared_baselines(tests: &[PlannedTest]) -> BTreeMap<String, String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use difftest_core::suite::{Place, TestId};
+    use difftest_core::suite::{Combine, Place, TestId};
 
     fn visual(id: &str, prompts: &[&str], seeds: &[i64]) -> TestSpec {
         TestSpec {
@@ -159,6 +159,7 @@ mod tests {
             },
             prompts: prompts.iter().map(|p| (*p).into()).collect(),
             variables: BTreeMap::from([("c".into(), vec!["red".into(), "blue".into()])]),
+            combine: Combine::Product,
             negative_prompt: None,
             seeds: seeds.to_vec(),
             suite: None,

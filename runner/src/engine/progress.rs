@@ -71,6 +71,7 @@ impl Progress {
             // The summary has these.
             Event::CollectionFailed { .. }
             | Event::CellScored { .. }
+            | Event::BatchScored { .. }
             | Event::VerdictChanged { .. }
             | Event::Telemetry { .. }
             | Event::Log { .. }

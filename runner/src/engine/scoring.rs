@@ -122,7 +122,14 @@ impl Scorer<'_> {
         for image in &stored {
             let (cell, image) = (image.cell.clone(), image.image.clone());
             let duration_ms = batch.ms_per_image;
-            self.sink.emit(&Event::CellGenerated { cell, image, duration_ms })?;
+            self.sink.emit(&Event::CellGenerated {
+                cell,
+                image,
+                duration_ms,
+                cost_usd: None,
+                retries: 0,
+                cached: false,
+            })?;
         }
         for image in &stored {
             if let Some(value) = image.ssim {
@@ -196,7 +203,7 @@ impl Scorer<'_> {
 
     fn cell_failed(&mut self, cell: CellKey, failure: Failure) -> Result<(), EngineError> {
         let Failure { reason, trace } = failure;
-        self.sink.emit(&Event::CellFailed { cell, reason, trace })
+        self.sink.emit(&Event::CellFailed { cell, reason, trace, retries: 0 })
     }
 }
 

@@ -48,13 +48,7 @@ pub fn discover(bridge: &Bridge<'_>, target: &Target) -> Result<Plan, EngineErro
     }
     let mut plan = Plan::new(collected.tests);
     plan.errors.splice(0..0, collected.errors);
-    if let Some(filter) = &target.filter {
-        let discovered = plan.tests.len();
-        plan.tests.retain(|test| test.spec.id.as_str().contains(filter.as_str()));
-        if plan.tests.is_empty() && plan.errors.is_empty() {
-            return Err(EngineError::NothingSelected { filter: filter.clone(), discovered });
-        }
-    }
+    target.select(&mut plan)?;
     let clashes = plan::shared_baselines(&plan.tests);
     plan.reject(|test| clashes.get(test.spec.id.as_str()).cloned());
     Ok(plan)
@@ -137,15 +131,23 @@ impl Session {
         generator: Option<&Generator>,
         errors: Vec<CollectionError>,
     ) -> Result<(), EngineError> {
-        let asked_for = self.target.generator.clone().unwrap_or_else(|| self.target.model.clone());
+        let asked_for = self
+            .target
+            .settings
+            .generator
+            .clone()
+            .unwrap_or_else(|| self.target.settings.model.clone());
         self.sink.emit(&Event::RunStarted {
             schema: SCHEMA,
             run: self.id.clone(),
-            model: self.target.model.clone(),
+            model: self.target.settings.model.clone(),
             generator: generator.map_or(asked_for, |g| g.name.clone()),
             fingerprint: generator.map_or_else(String::new, |g| g.fingerprint.clone()),
             environment: generator.map_or_else(
-                || Environment { device: self.target.device.clone(), ..Environment::default() },
+                || Environment {
+                    device: self.target.settings.device.clone(),
+                    ..Environment::default()
+                },
                 |g| g.environment.clone(),
             ),
             tests: loaded
@@ -153,6 +155,7 @@ impl Session {
                 .unwrap_or_default(),
             metrics: loaded.map(|l| l.known.values().cloned().collect()).unwrap_or_default(),
             cells: loaded.map_or(0, |l| l.plan.cell_count() as u64),
+            recipe: self.target.settings.recipe.clone(),
         })?;
         for error in errors {
             self.sink.emit(&Event::CollectionFailed { error })?;

@@ -1,14 +1,14 @@
 //! What a run uses: command line over environment over `difftest.toml` over `[tool.difftest]`.
-//!
-//! clap has already put the environment under the command line.
 
 use std::path::{Path, PathBuf};
 
-use difftest_core::config::{self, Config, Settings};
+use difftest_core::config::{self, Config, Given, KEYS, Origin, SetError, Settings, Variables};
+use difftest_core::filter::Filter;
 use difftest_core::metric::nearest;
 
-use super::args::SelectArgs;
+use super::args::{RunArgs, SelectArgs};
 use super::error::EngineError;
+use super::plan::{Plan, PlannedTest};
 
 /// What to run, with every choice made.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,15 +16,70 @@ pub struct Target {
     /// The repository's root: places, baselines and generators are relative to it.
     pub root: PathBuf,
     pub test_dir: PathBuf,
-    pub model: String,
-    pub device: String,
-    pub generator: Option<String>,
-    pub filter: Option<String>,
-    pub batch_size: Option<usize>,
+    pub settings: Settings,
+    pub filter: Option<Filter>,
+    /// Names or identifiers; all of them where there is none.
+    pub tests: Vec<String>,
 }
 
-/// Reads the configuration that is in force for `cwd` and lays the command line over it.
+/// The target of `difftest run`, with the settings that only a run has.
+pub fn of_run(args: &RunArgs, cwd: &Path) -> Result<Target, EngineError> {
+    let flags = [
+        ("timeout", "--timeout", args.timeout.clone()),
+        ("min_samples", "--min-samples", args.min_samples.clone()),
+        ("incremental", "--incremental", args.incremental.then(|| "true".to_owned())),
+    ];
+    resolve_with(&args.select, &flags, cwd)
+}
+
+/// Reads the configuration that is in force for `cwd` and lays the environment and the command
+/// line over it.
 pub fn resolve(args: &SelectArgs, cwd: &Path) -> Result<Target, EngineError> {
+    resolve_with(args, &[], cwd)
+}
+
+impl Target {
+    /// `--jobs`, or one for each core.
+    pub fn jobs(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.settings.jobs.map_or_else(cores, |n| n as usize)
+    }
+
+    /// Leaves only the tests that `--test` and `--filter` ask for.
+    pub fn select(&self, plan: &mut Plan) -> Result<(), EngineError> {
+        let discovered = plan.tests.len();
+        for wanted in &self.tests {
+            if !plan.tests.iter().any(|test| is_called(test, wanted)) && plan.errors.is_empty() {
+                let names = plan.tests.iter().map(|test| test.spec.id.name());
+                let hint = match nearest(wanted, names) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("`difftest run --dry-run` lists the {discovered} there are"),
+                };
+                return Err(EngineError::UnknownTest { name: wanted.clone(), hint });
+            }
+        }
+        if !self.tests.is_empty() {
+            plan.tests.retain(|test| self.tests.iter().any(|wanted| is_called(test, wanted)));
+        }
+        if let Some(filter) = &self.filter {
+            plan.tests.retain(|test| filter.matches(&test.spec));
+        }
+        if plan.tests.is_empty() && plan.errors.is_empty() {
+            return Err(EngineError::NothingSelected { discovered });
+        }
+        Ok(())
+    }
+}
+
+fn is_called(test: &PlannedTest, wanted: &str) -> bool {
+    wanted == test.spec.id.name() || wanted == test.spec.id.as_str()
+}
+
+/// A key, the flag that set it, and its value where it was given.
+type Flag = (&'static str, &'static str, Option<String>);
+
+fn resolve_with(args: &SelectArgs, more: &[Flag], cwd: &Path) -> Result<Target, EngineError> {
+    let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let asked = args.test_dir.as_ref().map(|dir| cwd.join(dir));
     if let Some(dir) = asked.as_ref().filter(|dir| !dir.is_dir()) {
         return Err(EngineError::NoTestDir(dir.clone()));
@@ -32,41 +87,103 @@ pub fn resolve(args: &SelectArgs, cwd: &Path) -> Result<Target, EngineError> {
     let (config, root) = match &args.config {
         Some(file) => {
             let file = cwd.join(file);
-            let config = read(&file)?.unwrap_or_else(empty);
+            let config = read(&file)?.unwrap_or_default();
             (config, file.parent().unwrap_or(cwd).to_owned())
         }
         None => {
             let from = asked.as_deref().unwrap_or(cwd);
             match nearest_config(from)? {
                 Some(found) => found,
-                None if from.starts_with(cwd) => (empty(), cwd.to_owned()),
-                None => (empty(), from.to_owned()),
+                None if from.starts_with(cwd) => (Config::default(), cwd.to_owned()),
+                None => (Config::default(), from.to_owned()),
             }
         }
     };
-    let settings = config.settings(args.suite.as_deref()).ok_or_else(|| {
-        let name = args.suite.clone().unwrap_or_default();
-        EngineError::UnknownSuite { hint: suites_hint(&name, &config), name }
-    })?;
-    let target = lay_over(settings, args, root, asked);
-    if target.test_dir.is_dir() { Ok(target) } else { Err(EngineError::NoTestDir(target.test_dir)) }
+    let mut settings = config
+        .settings(args.suite.as_deref())
+        .ok_or_else(|| {
+            let name = args.suite.clone().unwrap_or_default();
+            EngineError::UnknownSuite { hint: suites_hint(&name, &config), name }
+        })?
+        .clone();
+    environment(&mut settings, |name| std::env::var(name).ok())?;
+    command_line(&mut settings, args, more)?;
+    let test_dir = match asked {
+        Some(dir) => {
+            let origin = Origin::CommandLine("--test-dir".into());
+            settings.origins.insert("test_dir".into(), origin);
+            settings.test_dir = dir.strip_prefix(&root).unwrap_or(&dir).display().to_string();
+            dir
+        }
+        None => root.join(&settings.test_dir),
+    };
+    if test_dir.is_dir() {
+        Ok(Target { root, test_dir, settings, filter, tests: args.tests.clone() })
+    } else {
+        Err(EngineError::NoTestDir(test_dir))
+    }
 }
 
-fn lay_over(
-    settings: &Settings,
-    args: &SelectArgs,
-    root: PathBuf,
-    test_dir: Option<PathBuf>,
-) -> Target {
-    Target {
-        test_dir: test_dir.unwrap_or_else(|| root.join(&settings.test_dir)),
-        root,
-        model: args.model.clone().unwrap_or_else(|| settings.model.clone()),
-        device: args.device.clone().unwrap_or_else(|| settings.device.clone()),
-        generator: args.generator.clone().or_else(|| settings.generator.clone()),
-        filter: args.filter.clone(),
-        batch_size: args.batch_size.map(std::num::NonZeroUsize::get),
+/// Every key as `DIFFTEST_` and its name in capitals. Tables have no variable; the key of a
+/// hosted back end is `DIFFTEST_API_KEY`.
+fn environment(
+    settings: &mut Settings,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<(), EngineError> {
+    let plain = KEYS.iter().filter(|key| !matches!(**key, "recipe" | "options"));
+    for key in plain.copied().chain(["options.api_key"]) {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        let name = format!("DIFFTEST_{}", name.to_uppercase());
+        if let Some(value) = lookup(&name).filter(|value| !value.is_empty()) {
+            let origin = Origin::Environment(name.clone());
+            settings
+                .set(key, &Given::Text(value), origin)
+                .map_err(|source| EngineError::Setting { place: name, source })?;
+        }
     }
+    Ok(())
+}
+
+fn command_line(
+    settings: &mut Settings,
+    args: &SelectArgs,
+    more: &[Flag],
+) -> Result<(), EngineError> {
+    let flags = [
+        ("model", "--model", args.model.clone()),
+        ("device", "--device", args.device.clone()),
+        ("generator", "--generator", args.generator.clone()),
+        ("batch_size", "--batch-size", args.batch_size.clone()),
+        ("jobs", "--jobs", args.jobs.clone()),
+        ("vram_budget", "--vram-budget", args.vram_budget.clone()),
+        ("image_timeout", "--image-timeout", args.image_timeout.clone()),
+        ("options.url", "--comfyui-url", args.comfyui_url.clone()),
+        ("options.workflow", "--workflow", args.workflow.clone()),
+        ("options.provider", "--provider", args.provider.clone()),
+        ("options.endpoint", "--endpoint", args.endpoint.clone()),
+        ("options.api_key", "--api-key", args.api_key.clone()),
+    ];
+    for (key, flag, value) in flags.iter().chain(more) {
+        if let Some(value) = value {
+            set(settings, key, value, flag)?;
+        }
+    }
+    let pairs = [("recipe", "--recipe", &args.recipe), ("options", "--option", &args.options)];
+    for (table, flag, pairs) in pairs {
+        for pair in pairs {
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or_else(|| EngineError::NotAPair { flag, given: pair.clone() })?;
+            set(settings, &format!("{table}.{}", name.trim()), value, flag)?;
+        }
+    }
+    Ok(())
+}
+
+fn set(settings: &mut Settings, key: &str, value: &str, flag: &str) -> Result<(), EngineError> {
+    settings
+        .set(key, &Given::Text(value.to_owned()), Origin::CommandLine(flag.to_owned()))
+        .map_err(|source: SetError| EngineError::Setting { place: flag.to_owned(), source })
 }
 
 fn suites_hint(name: &str, config: &Config) -> String {
@@ -80,12 +197,19 @@ fn suites_hint(name: &str, config: &Config) -> String {
     }
 }
 
-fn empty() -> Config {
-    Config {
-        defaults: Settings::default(),
-        suites: std::collections::BTreeMap::new(),
-        verdict: config::VerdictSettings::default(),
+/// `difftest config show`: a line a setting, with where it came from.
+pub fn show(target: &Target) -> String {
+    let rows = target.settings.shown();
+    let width = |of: fn(&(String, String, Option<&Origin>)) -> &str| {
+        rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0)
+    };
+    let (keys, values) = (width(|(key, ..)| key), width(|(_, value, _)| value).min(48));
+    let mut out = format!("root: {}\n", target.root.display());
+    for (key, value, origin) in &rows {
+        let origin = origin.map_or_else(|| "default".to_owned(), ToString::to_string);
+        out.push_str(&format!("{key:keys$} = {value:values$}  # {origin}\n"));
     }
+    out
 }
 
 /// The first configuration on the way from `from` up to the repository's top, with its folder.
@@ -111,9 +235,11 @@ fn read(file: &Path) -> Result<Option<Config>, EngineError> {
     let text =
         std::fs::read_to_string(file).map_err(EngineError::file("read the configuration", file))?;
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let lookup = |name: &str| std::env::var(name).ok();
+    let here = Variables::From(&lookup);
     Ok(match name.as_str() {
-        "pyproject.toml" => config::parse_pyproject(&text, &name)?,
-        _ => Some(config::parse(&text, &name)?),
+        "pyproject.toml" => config::parse_pyproject(&text, &name, here)?,
+        _ => Some(config::parse(&text, &name, here)?),
     })
 }
 
@@ -139,10 +265,11 @@ mod tests {
         .unwrap();
         let args = SelectArgs { suite: Some("gpu".into()), ..SelectArgs::default() };
         let target = resolve(&args, dir.path()).unwrap();
-        assert_eq!((target.model.as_str(), target.device.as_str()), ("m", "cuda"));
+        let settings = &target.settings;
+        assert_eq!((settings.model.as_str(), settings.device.as_str()), ("m", "cuda"));
         assert_eq!(target.test_dir, dir.path().join("checks"));
         let args = SelectArgs { device: Some("cpu".into()), ..args };
-        assert_eq!(resolve(&args, dir.path()).unwrap().device, "cpu");
+        assert_eq!(resolve(&args, dir.path()).unwrap().settings.device, "cpu");
     }
 
     #[test]
@@ -152,10 +279,10 @@ mod tests {
         std::fs::write(path.join("pyproject.toml"), "[tool.difftest]\nmodel = \"a\"\n").unwrap();
         let args = SelectArgs { test_dir: Some("deep".into()), ..SelectArgs::default() };
         let target = resolve(&args, &path.join("checks")).unwrap();
-        assert_eq!((target.model.as_str(), target.root.as_path()), ("a", path));
+        assert_eq!((target.settings.model.as_str(), target.root.as_path()), ("a", path));
         assert_eq!(target.test_dir, path.join("checks/deep"));
         std::fs::write(path.join("difftest.toml"), "model = \"b\"\n").unwrap();
-        assert_eq!(resolve(&args, &path.join("checks")).unwrap().model, "b");
+        assert_eq!(resolve(&args, &path.join("checks")).unwrap().settings.model, "b");
     }
 
     #[test]
@@ -170,5 +297,49 @@ mod tests {
         .unwrap();
         let wrong = message(SelectArgs { suite: Some("shape".into()), ..SelectArgs::default() });
         assert!(wrong.contains("did you mean `shapes`?"), "{wrong}");
+    }
+
+    #[test]
+    fn every_value_says_where_it_came_from() {
+        let dir = repository();
+        std::fs::create_dir(dir.path().join("tests")).unwrap();
+        std::fs::write(
+            dir.path().join("difftest.toml"),
+            "\n[recipe]\nsteps = 20\nguidance = 5\n[options]\ndtype = \"float16\"\n",
+        )
+        .unwrap();
+        let args = SelectArgs {
+            recipe: vec!["steps=4".into()],
+            api_key: Some("sk-secret".into()),
+            ..SelectArgs::default()
+        };
+        let shown = show(&resolve(&args, dir.path()).unwrap());
+        let line = |key: &str| shown.lines().find(|l| l.starts_with(key)).unwrap().to_owned();
+        assert!(
+            line("recipe.steps").ends_with("= 4                      # command line, --recipe"),
+            "{shown}"
+        );
+        assert!(line("recipe.guidance").ends_with("# difftest.toml:4"), "{shown}");
+        assert!(line("options.dtype").ends_with("# difftest.toml:6"), "{shown}");
+        assert!(line("model").ends_with("# default"), "{shown}");
+        assert!(!shown.contains("sk-secret"), "{shown}");
+    }
+
+    #[test]
+    fn the_environment_sets_every_key_and_names_its_mistakes() {
+        let mut settings = Settings::default();
+        let lookup = |name: &str| match name {
+            "DIFFTEST_JOBS" => Some("3".to_owned()),
+            "DIFFTEST_API_KEY" => Some("k".to_owned()),
+            _ => None,
+        };
+        environment(&mut settings, lookup).unwrap();
+        assert_eq!((settings.jobs, settings.options["api_key"].as_str()), (Some(3), Some("k")));
+        let wrong = |name: &str| (name == "DIFFTEST_JOBS").then(|| "many".to_owned());
+        let message = environment(&mut settings, wrong).unwrap_err().to_string();
+        assert!(message.starts_with("DIFFTEST_JOBS: `jobs = many`"), "{message}");
+        let args = SelectArgs { recipe: vec!["steps".into()], ..SelectArgs::default() };
+        let message = command_line(&mut settings, &args, &[]).unwrap_err().to_string();
+        assert!(message.contains("--recipe `steps`"), "{message}");
     }
 }

@@ -22,11 +22,10 @@ pub fn render(run: &Run) -> String {
         for (index, (metric, scores)) in shown.metrics.iter().enumerate() {
             let (mark, name) = if index == 0 { (mark, name) } else { (" ", "") };
             let summary = &scores.summary;
-            let _ = write!(
-                out,
-                "{mark} {name:width$}  {metric} {:.4} [{:.4}, {:.4}]",
-                summary.mean, summary.ci_lower, summary.ci_upper
-            );
+            let _ = write!(out, "{mark} {name:width$}  {metric} {:.4}", summary.mean);
+            if let (Some(lower), Some(upper)) = (summary.ci_lower, summary.ci_upper) {
+                let _ = write!(out, " [{lower:.4}, {upper:.4}]");
+            }
             if let Some(threshold) = scores.threshold {
                 let comparison =
                     run.metrics.get(metric).map_or("", |m: &MetricInfo| m.direction.comparison());
@@ -74,7 +73,7 @@ fn mark(test: &TestRun) -> &'static str {
 mod tests {
     use super::*;
     use difftest_core::event::{CellKey, Environment, Event, SCHEMA};
-    use difftest_core::suite::{Place, TestId, TestKind, TestSpec};
+    use difftest_core::suite::{Combine, Place, TestId, TestKind, TestSpec};
 
     #[test]
     fn a_person_reads_which_test_missed_what() {
@@ -89,6 +88,7 @@ mod tests {
             },
             prompts: vec!["a red cross".into()],
             variables: Default::default(),
+            combine: Combine::Product,
             negative_prompt: None,
             seeds: vec![1, 2],
             suite: None,
@@ -103,6 +103,7 @@ mod tests {
             tests: vec![spec],
             metrics: difftest_core::metric::builtin(),
             cells: 2,
+            recipe: Default::default(),
         }];
         for (seed, value) in [(1, 0.25), (2, 0.27)] {
             let cell = CellKey { test: id.clone(), prompt: "a red cross".into(), seed };
