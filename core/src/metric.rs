@@ -1,6 +1,10 @@
 //! What is known of a metric before it is computed: its direction, its range, what it compares.
 
+mod table;
+
 use serde::{Deserialize, Serialize};
+
+pub use table::{Builtin, METRICS};
 
 /// Which way a metric improves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,32 +63,36 @@ pub struct MetricInfo {
     /// The loss, in the metric's own unit, that a reviewer would still accept: the verdict's δ
     /// where the configuration gives none.
     pub margin: f64,
+    /// The digest of the weights it computes with, as `sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// Of a batch metric: fewer images than this give no score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_samples: Option<u32>,
 }
 
-/// The metrics that come with difftest.
+impl From<&Builtin> for MetricInfo {
+    fn from(metric: &Builtin) -> Self {
+        Self {
+            name: metric.name.into(),
+            direction: metric.direction,
+            category: metric.category,
+            range: metric.range,
+            margin: metric.margin,
+            weights: None,
+            min_samples: metric.min_samples,
+        }
+    }
+}
+
+/// The metrics that come with difftest, native ones first.
 pub fn builtin() -> Vec<MetricInfo> {
-    vec![
-        MetricInfo {
-            name: "clip_score".into(),
-            direction: Direction::HigherIsBetter,
-            category: Category::PerSample,
-            // Cosine similarity, clipped at 0 as in CLIPScore (Hessel et al., arXiv 2104.08718).
-            range: Some((0.0, 1.0)),
-            margin: 0.02,
-        },
-        MetricInfo {
-            name: "ssim".into(),
-            direction: Direction::HigherIsBetter,
-            category: Category::Reference,
-            range: Some((-1.0, 1.0)),
-            margin: 0.02,
-        },
-    ]
+    METRICS.iter().map(MetricInfo::from).collect()
 }
 
 /// The built-in metric of this name.
 pub fn find(name: &str) -> Option<MetricInfo> {
-    builtin().into_iter().find(|m| m.name == name)
+    METRICS.iter().find(|m| m.name == name).map(MetricInfo::from)
 }
 
 /// The candidate most like `word`, if any is like enough to be what was meant: at most a third of

@@ -1,42 +1,31 @@
 //! `difftest._native`: the command line, and what Python's tests compare the native side by.
 
 mod cli;
+mod native;
 mod serving;
 
 use std::collections::BTreeMap;
 
-use difftest_core::ssim::{self, Rgb, SsimError};
+use difftest_core::suite::Combine;
 use difftest_core::template;
-use numpy::{PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// The mean structural similarity of two `uint8 (height, width, 3)` images of one size.
+/// The prompts that a template stands for; `combine` is "product" or "zip".
 #[pyfunction]
-#[pyo3(name = "ssim")]
-fn native_ssim(
-    py: Python<'_>,
-    a: PyReadonlyArray3<'_, u8>,
-    b: PyReadonlyArray3<'_, u8>,
-) -> PyResult<f64> {
-    let pixels = |array: &PyReadonlyArray3<'_, u8>| -> (Vec<u8>, usize, usize) {
-        let bytes = match array.as_slice() {
-            Ok(contiguous) => contiguous.to_vec(),
-            Err(_) => array.as_array().iter().copied().collect(),
-        };
-        (bytes, array.shape()[1], array.shape()[0])
+#[pyo3(signature = (template, variables, combine="product"))]
+fn expand(
+    template: &str,
+    variables: BTreeMap<String, Vec<String>>,
+    combine: &str,
+) -> PyResult<Vec<String>> {
+    let combine = match combine {
+        "product" => Combine::Product,
+        "zip" => Combine::Zip,
+        other => return Err(PyValueError::new_err(format!("combine is {other:?}"))),
     };
-    let ((a, a_width, a_height), (b, b_width, b_height)) = (pixels(&a), pixels(&b));
-    py.detach(|| -> Result<f64, SsimError> {
-        ssim::ssim(&Rgb::new(&a, a_width, a_height)?, &Rgb::new(&b, b_width, b_height)?)
-    })
-    .map_err(|e| PyValueError::new_err(e.to_string()))
-}
-
-/// The prompts that a template stands for.
-#[pyfunction]
-fn expand(template: &str, variables: BTreeMap<String, Vec<String>>) -> PyResult<Vec<String>> {
-    template::expand(template, &variables).map_err(|e| PyValueError::new_err(e.to_string()))
+    template::expand(template, &variables, combine)
+        .map_err(|e| PyValueError::new_err(e.to_string()))
 }
 
 /// A report's Markdown as an HTML page that is safe to serve.
@@ -50,7 +39,9 @@ mod _native {
     #[pymodule_export]
     use super::cli::cli_main;
     #[pymodule_export]
-    use super::{expand, native_ssim, report_page};
+    use super::native::{builtin_metrics, decode_png, encode_png, native_metric, ssim};
+    #[pymodule_export]
+    use super::{expand, report_page};
     use pyo3::prelude::*;
 
     #[pymodule_init]

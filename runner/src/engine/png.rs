@@ -20,14 +20,14 @@ pub enum PngError {
 
 /// The file of an image. Equal pixels give equal bytes: an image's name is their digest.
 pub fn encode(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
+    encode_rgb(image.as_raw(), image.width(), image.height())
+}
+
+/// The same of bytes by row, red, green and blue.
+pub fn encode_rgb(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::new();
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
-        .write_image(
-            image.as_raw(),
-            image.width(),
-            image.height(),
-            image::ExtendedColorType::Rgb8,
-        )?;
+        .write_image(pixels, width, height, image::ExtendedColorType::Rgb8)?;
     Ok(bytes)
 }
 

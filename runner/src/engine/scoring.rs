@@ -11,7 +11,8 @@ use std::time::Instant;
 use difftest_core::event::{CellKey, Event, ImageRef};
 use difftest_core::ids::ImageSha;
 use difftest_core::metric::{Category, MetricInfo};
-use difftest_core::ssim::{Rgb, ssim};
+use difftest_core::native;
+use difftest_core::pixels::Rgb;
 use image::RgbImage;
 use pyo3::Python;
 use rayon::prelude::*;
@@ -221,11 +222,9 @@ impl Stored {
 
 /// SSIM of two images; the reason where they cannot be compared.
 pub fn similarity(image: &RgbImage, reference: &RgbImage) -> Result<f64, String> {
-    let rgb = |i: &RgbImage| (i.width() as usize, i.height() as usize);
-    let ((width, height), (ref_width, ref_height)) = (rgb(image), rgb(reference));
-    Rgb::new(image.as_raw(), width, height)
-        .and_then(|a| ssim(&a, &Rgb::new(reference.as_raw(), ref_width, ref_height)?))
-        .map_err(|e| format!("no SSIM of the image (first) and its reference: {e}"))
+    let rgb = |i| Rgb::new(RgbImage::as_raw(i), i.width() as usize, i.height() as usize);
+    let score = || native::score(SSIM, &rgb(image)?, Some(&rgb(reference)?));
+    score().map_err(|e| format!("no SSIM of the image (first) and its reference: {e}"))
 }
 
 /// Writes an image under its digest. It is there whole or not at all.

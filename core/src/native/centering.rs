@@ -1,0 +1,24 @@
+//! Whether what the image shows stands in its middle.
+
+use super::foreground::foreground;
+use crate::pixels::Rgb;
+
+/// 1 − the distance of the foreground's centre of mass to the image's middle, as a share of a
+/// corner's, each axis measured in half its length. 0 to 1; 0 where nothing stands out.
+pub(super) fn score(image: &Rgb<'_>) -> f64 {
+    let (width, height) = (image.width(), image.height());
+    let (mut count, mut sum_x, mut sum_y) = (0_u64, 0_u64, 0_u64);
+    for (i, _) in foreground(image).iter().enumerate().filter(|(_, stands_out)| **stands_out) {
+        count += 1;
+        sum_x += (i % width) as u64;
+        sum_y += (i / width) as u64;
+    }
+    if count == 0 {
+        return 0.0;
+    }
+    let offset = |sum: u64, length: usize| {
+        let middle = (length - 1) as f64 / 2.0;
+        if length == 1 { 0.0 } else { (sum as f64 / count as f64 - middle) / middle }
+    };
+    1.0 - offset(sum_x, width).hypot(offset(sum_y, height)) / 2_f64.sqrt()
+}
