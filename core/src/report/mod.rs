@@ -1,13 +1,21 @@
 //! What people read: one renderer per format, all of them pure.
 //!
-//! Every prompt, name and message here may come from code nobody trusts; [`markdown`] is the only
-//! way any of it reaches a report.
+//! Every prompt, name and message here may come from code nobody trusts. It reaches a report in
+//! one way per format: Markdown by [`markdown`], HTML by the templates of [`html`], XML by the
+//! writer of [`junit`], a terminal by [`terminal::visible`].
 
+pub mod advice;
 pub mod check;
 pub mod comment;
+pub mod figures;
+pub mod html;
+pub mod json;
+pub mod junit;
 pub mod markdown;
 pub mod run;
 mod sections;
+pub mod terminal;
+pub mod trend;
 
 use crate::verdict::Decision;
 
