@@ -17,10 +17,31 @@ pub(super) fn check(prompt: &TextLiteral, error: &TemplateError, findings: &mut 
         ),
         TemplateError::NotAName { name, at, .. } => (
             *at..at + name.len() + 2,
-            format!("`{{{name}}}` does not hold a name; write `{{{{{name}}}}}` for braces"),
+            format!(
+                "`{{{name}}}` does not hold a name, or a name and its default as in \
+                 `{{color=red}}`; write `{{{{{name}}}}}` for braces"
+            ),
         ),
-        // These two are about a template's variables, which reading its placeholders never asks for.
-        TemplateError::NoVariable { .. } | TemplateError::NoValues { .. } => return,
+        TemplateError::BraceInDefault { name, at, .. } => (
+            *at..at + 1,
+            format!(
+                "a default holds no braces; close the placeholder before this one, or give the \
+                 text in `variables` under \"{name}\""
+            ),
+        ),
+        TemplateError::TwoDefaults { name, first, second, at, .. } => (
+            *at..at + name.len() + second.len() + 3,
+            format!(
+                "`{{{name}}}` already has the default `{first}`; a variable has one value in all \
+                 its places, so keep one of them"
+            ),
+        ),
+        // These are about a template's values, which reading its placeholders never asks for.
+        TemplateError::NoVariable { .. }
+        | TemplateError::NoValues { .. }
+        | TemplateError::UnequalLengths { .. }
+        | TemplateError::TooMany { .. }
+        | TemplateError::Blank { .. } => return,
     };
     findings.push(Finding {
         code: Code::MalformedPlaceholder,

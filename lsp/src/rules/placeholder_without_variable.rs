@@ -19,7 +19,8 @@ pub(super) fn check(
     }
     for placeholder in placeholders {
         let name = placeholder.name.as_str();
-        if found.variables.values().any(|variable| variable == name) {
+        let has_default = || placeholders.iter().any(|p| p.name == name && p.default.is_some());
+        if found.variables.values().any(|variable| variable == name) || has_default() {
             continue;
         }
         let meant = nearest(name, found.variables.values());
@@ -34,13 +35,11 @@ pub(super) fn check(
                 format!("add \"{name}\" to `variables`, or write `{{{{{name}}}}}` for braces")
             }
         };
-        // The name lies between the braces.
-        let inner = placeholder.range.start + 1..placeholder.range.end - 1;
         findings.push(Finding {
             code: Code::PlaceholderWithoutVariable,
             range: prompt.place_of(placeholder.range.clone()),
             message: format!("no variable for `{{{name}}}`; {mend}"),
-            fix: meant.and_then(|meant| Fix::name(prompt, inner, meant)),
+            fix: meant.and_then(|meant| Fix::name(prompt, placeholder.name_range(), meant)),
         });
     }
 }
