@@ -28,8 +28,8 @@ pub struct Run {
     pub duration_ms: f64,
     pub cells_planned: u64,
     pub cells_done: u64,
-    /// Where the last event's test was: streams stay with one test for long.
-    at: usize,
+    /// Where the last event's test was, a hint to find it by: streams stay with one test for long.
+    pub at: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]

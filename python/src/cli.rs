@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::{Parser, Subcommand};
 use difftest_app::AppArgs;
 use difftest_runner::daemon::{self, RunnerArgs};
-use difftest_runner::engine::{self, BaselineArgs, RunArgs};
+use difftest_runner::engine::{self, BaselineArgs, CacheArgs, ConfigArgs, RunArgs};
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +30,10 @@ enum Command {
     Run(Box<RunArgs>),
     /// Store the images that later runs are compared with
     Baseline(BaselineArgs),
+    /// Say what --incremental keeps, or remove it
+    Cache(CacheArgs),
+    /// Say every setting, and where it came from
+    Config(ConfigArgs),
     /// Serve the GitHub App: webhooks in, check runs and comments out
     App(Box<AppArgs>),
     /// Lease jobs from an App and run them on this machine
@@ -71,6 +75,8 @@ fn dispatch(py: Python<'_>, command: Command) -> PyResult<i32> {
     match command {
         Command::Run(args) => engine::run(py, *args),
         Command::Baseline(args) => engine::baseline(py, args),
+        Command::Cache(args) => engine::cache(&args),
+        Command::Config(args) => engine::config(&args),
         Command::App(args) => {
             difftest_app::install_crypto();
             log_to_stderr();

@@ -234,7 +234,7 @@ mod tests {
         assert_eq!((quick.job_timeout(), quick.network), (1200, false));
         assert_eq!((quick.recipe.steps, quick.recipe.guidance), (Some(4), Some(7.0)));
         assert_eq!(quick.options["dtype"], "float16");
-        assert_eq!(quick.origins["recipe.steps"].to_string(), "difftest.toml:11");
+        assert_eq!(quick.origins["recipe.steps"].to_string(), "difftest.toml:12");
         assert_eq!(quick.origins["recipe.guidance"].to_string(), "difftest.toml:5");
         assert_eq!(config.defaults.recipe.steps, Some(20));
         assert_eq!((config.verdict.margins["clip_score"], config.verdict.alpha), (0.05, 0.05));

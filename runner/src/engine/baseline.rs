@@ -36,7 +36,7 @@ pub fn run(py: Python<'_>, action: &BaselineAction, cwd: &Path) -> Result<i32, E
         BaselineAction::Save(select) => (select, false),
         BaselineAction::Update(select) => (select, true),
     };
-    let target = settings::resolve(select, cwd)?;
+    let target = settings::resolve(select, cwd)?.with_tests()?;
     let bridge = Bridge::connect(py)?;
     let plan = discover(&bridge, &target)?;
     for error in &plan.errors {

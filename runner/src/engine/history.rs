@@ -21,6 +21,11 @@ pub fn folder(root: &Path) -> Result<PathBuf, EngineError> {
     Ok(folder)
 }
 
+/// Where `--incremental` keeps images.
+pub fn cache_dir(root: &Path) -> PathBuf {
+    root.join(FOLDER).join("cache")
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     #[error(transparent)]

@@ -13,12 +13,14 @@
 mod args;
 mod baseline;
 mod bridge;
+mod cache;
 mod error;
+mod estimate;
 mod generation;
 mod history;
 mod judgement;
 mod plan;
-mod png;
+pub mod png;
 mod progress;
 mod reference;
 mod scoring;
@@ -30,6 +32,7 @@ mod summary;
 use std::io::Write as _;
 use std::path::Path;
 
+use difftest_core::config::show_size;
 use difftest_core::event::RunStatus;
 use pyo3::prelude::*;
 
@@ -53,6 +56,24 @@ pub fn run(py: Python<'_>, args: RunArgs) -> PyResult<i32> {
 /// `difftest baseline save|update`, likewise.
 pub fn baseline(py: Python<'_>, args: BaselineArgs) -> PyResult<i32> {
     exit_code(current_dir().and_then(|cwd| baseline::run(py, &args.action, &cwd)))
+}
+
+/// `difftest cache stats|clear`.
+pub fn cache(args: &CacheArgs) -> PyResult<i32> {
+    exit_code(current_dir().and_then(|cwd| {
+        let target = settings::resolve(&SelectArgs::default(), &cwd)?;
+        let dir = history::cache_dir(&target.root);
+        let (stats, what) = match args.action {
+            CacheAction::Stats => (cache::stats(&dir), "kept"),
+            CacheAction::Clear => (cache::clear(&dir)?, "removed"),
+        };
+        let (kept, limit) = (show_size(stats.bytes), show_size(target.settings.cache_limit));
+        let images = progress::count(stats.images, "image");
+        let dir = dir.strip_prefix(&cwd).unwrap_or(&dir).display().to_string();
+        writeln!(std::io::stdout(), "{images}, {kept}, {what} in {dir} (limit {limit})")
+            .map_err(EngineError::file("write to", "standard output"))?;
+        Ok(0)
+    }))
 }
 
 /// `difftest config show`.

@@ -29,7 +29,7 @@ pub fn of_run(args: &RunArgs, cwd: &Path) -> Result<Target, EngineError> {
         ("min_samples", "--min-samples", args.min_samples.clone()),
         ("incremental", "--incremental", args.incremental.then(|| "true".to_owned())),
     ];
-    resolve_with(&args.select, &flags, cwd)
+    resolve_with(&args.select, &flags, cwd)?.with_tests()
 }
 
 /// Reads the configuration that is in force for `cwd` and lays the environment and the command
@@ -39,6 +39,11 @@ pub fn resolve(args: &SelectArgs, cwd: &Path) -> Result<Target, EngineError> {
 }
 
 impl Target {
+    /// Checks that there is a folder of tests, without which nothing can run.
+    pub fn with_tests(self) -> Result<Self, EngineError> {
+        if self.test_dir.is_dir() { Ok(self) } else { Err(EngineError::NoTestDir(self.test_dir)) }
+    }
+
     /// `--jobs`, or one for each core.
     pub fn jobs(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -117,11 +122,7 @@ fn resolve_with(args: &SelectArgs, more: &[Flag], cwd: &Path) -> Result<Target, 
         }
         None => root.join(&settings.test_dir),
     };
-    if test_dir.is_dir() {
-        Ok(Target { root, test_dir, settings, filter, tests: args.tests.clone() })
-    } else {
-        Err(EngineError::NoTestDir(test_dir))
-    }
+    Ok(Target { root, test_dir, settings, filter, tests: args.tests.clone() })
 }
 
 /// Every key as `DIFFTEST_` and its name in capitals. Tables have no variable; the key of a
@@ -200,10 +201,11 @@ fn suites_hint(name: &str, config: &Config) -> String {
 /// `difftest config show`: a line a setting, with where it came from.
 pub fn show(target: &Target) -> String {
     let rows = target.settings.shown();
-    let width = |of: fn(&(String, String, Option<&Origin>)) -> &str| {
-        rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0)
+    let widest = |texts: &mut dyn Iterator<Item = &String>| {
+        texts.map(|text| text.chars().count()).max().unwrap_or(0)
     };
-    let (keys, values) = (width(|(key, ..)| key), width(|(_, value, _)| value).min(48));
+    let keys = widest(&mut rows.iter().map(|(key, ..)| key));
+    let values = widest(&mut rows.iter().map(|(_, value, _)| value)).min(48);
     let mut out = format!("root: {}\n", target.root.display());
     for (key, value, origin) in &rows {
         let origin = origin.map_or_else(|| "default".to_owned(), ToString::to_string);
@@ -288,7 +290,9 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_its_mend() {
         let dir = repository();
-        let message = |args: SelectArgs| resolve(&args, dir.path()).unwrap_err().to_string();
+        let message = |args: SelectArgs| {
+            resolve(&args, dir.path()).and_then(Target::with_tests).unwrap_err().to_string()
+        };
         assert!(message(SelectArgs::default()).contains("--test-dir"));
         std::fs::write(
             dir.path().join("difftest.toml"),
