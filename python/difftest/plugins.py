@@ -41,7 +41,9 @@ def find(
         )
     if len(found) > 1:
         claims = " and ".join(f"{distribution} ({value})" for distribution, value in sorted(found))
-        raise error(f"`{name}` is claimed twice, by {claims} (entry points `{group}`); uninstall one")
+        raise error(
+            f"`{name}` is claimed twice, by {claims} (entry points `{group}`); uninstall one"
+        )
     return next(iter(found.values()), None)
 
 

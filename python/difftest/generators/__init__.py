@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Generated", "Options", "load"]
 
+#: Run by this process.
+LOCAL = ("diffusers", "onnx")
+#: Run elsewhere and spoken to over HTTP, in Rust.
+REMOTE = ("a1111", "api", "comfyui")
+
 
 @dataclass(frozen=True)
 class Options:
     """What the command line and ``difftest.toml`` say about the generator."""
 
-    #: ``onnx``, or ``module:factory`` of the repository; ``None`` is the model's own.
+    #: One of ``LOCAL`` or ``REMOTE``, a plug-in's name, or ``module:factory`` of the repository; ``None`` is the
+    #: model's own.
     generator: str | None
+    #: ``shapes``, a folder (relative to ``root``), or a hub id.
     model: str
     device: str
     #: The repository under test.
@@ -41,17 +48,57 @@ class Options:
 
 def load(options: Options) -> Generator:
     """The generator, its weights loaded. Raises ``GeneratorError`` with what there is instead."""
-    name = options.generator
-    if name is None or name == "onnx":
+    from difftest import plugins
+
+    name = options.generator or default(options.model, Path(options.root))
+    if ":" in name:
+        from difftest.generators import factory
+
+        return factory.load(name, options)
+    plugin = None
+    if options.generator is not None:
+        plugin = plugins.find(plugins.GENERATORS, name, own=(*LOCAL, *REMOTE), error=GeneratorError)
+    if name == "onnx":
         from difftest.generators import onnx
 
-        return onnx.load(options.model, options.device)
-    if ":" not in name:
-        known = ["onnx"]
-        raise GeneratorError(
-            f"there is no generator `{name}`; {suggestion(name, known)} (for one of your own, "
-            "name its module and factory: `pipeline:make`)"
-        )
-    from difftest.generators import factory
+        return onnx.load(options)
+    if name == "diffusers":
+        from difftest.generators import diffusers
 
-    return factory.load(name, device=options.device, root=Path(options.root))
+        return diffusers.load(options)
+    if name in REMOTE:
+        from difftest.generators import remote
+
+        return remote.load(options)
+    if plugin is not None:
+        from difftest.generators import plugin as third_party
+
+        return third_party.load(plugin, options)
+    known = [*LOCAL, *REMOTE, *plugins.names(plugins.GENERATORS)]
+    raise GeneratorError(
+        f"there is no generator `{name}`; {suggestion(name, known)} (for one of your own, "
+        "name its module and factory: `pipeline:make`)"
+    )
+
+
+def default(model: str, root: Path) -> str:
+    """The generator of a model for which nobody named one.
+
+    The embedded model and a folder of ONNX graphs are ``onnx``'s; another diffusers folder, and what looks like a hub
+    id (``owner/name``), are ``diffusers``'s.
+    """
+    folder = root / Path(model).expanduser()
+    if folder.is_dir():
+        if any(folder.glob("*/model.onnx")):
+            return "onnx"
+        if (folder / "model_index.json").is_file():
+            return "diffusers"
+        raise GeneratorError(
+            f"the model is the folder {model}, which holds no model: a diffusers folder has a model_index.json, and "
+            "an exported one its graphs (unet/model.onnx) beside it"
+        )
+    owner, slash, name = model.partition("/")
+    looks_like_a_hub_id = (
+        bool(slash and owner and name) and "/" not in name and owner not in (".", "..", "~")
+    )
+    return "diffusers" if looks_like_a_hub_id else "onnx"

@@ -210,6 +210,13 @@ class Adapter:
         ).with_traceback(broken.__traceback__)
 
 
+def is_pipeline(target: Any) -> bool:
+    """Whether it is a diffusers pipeline, which takes its seed as a torch.Generator and is no function of (prompt, seed)."""
+    if callable(getattr(target, "generate", None)):
+        return False  # its author says how it is called
+    return any(base.__module__.startswith("diffusers.") for base in type(target).__mro__)
+
+
 def missing_module(what: str, missing: ModuleNotFoundError) -> str:
     """Whether it should be installed or be in the repository is not for us to guess."""
     return (

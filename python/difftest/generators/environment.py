@@ -9,12 +9,24 @@ import sys
 from typing import Any
 
 import difftest
+from difftest.onnx_runtime import PROVIDERS
 
 #: Libraries whose version could move a bit. Recorded where they are installed, in use or not: an import more or less in
 #: a test file is no other condition.
-_BACK_ENDS = ("diffusers", "numpy", "onnxruntime", "pillow", "tokenizers", "torch", "transformers")
+_BACK_ENDS = (
+    "accelerate",
+    "diffusers",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "peft",
+    "pillow",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 #: A device as people say it, by what ONNX Runtime calls it.
-_DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
+_DEVICES = {full: short for short, full in PROVIDERS.items()}
 
 
 def device(stated: Any, asked: str) -> str:
@@ -29,6 +41,11 @@ def threads(stated: Any) -> int:
     torch = sys.modules.get("torch")
     if torch is not None:
         return int(torch.get_num_threads())
+    return cores()
+
+
+def cores() -> int:
+    """How many this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

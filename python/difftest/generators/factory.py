@@ -9,31 +9,45 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from difftest import imports
 from difftest.errors import DifftestError, GeneratorError
-from difftest.generators.adapter import Adapter, missing_module
+from difftest.generators.adapter import Adapter, is_pipeline, missing_module
+from difftest.generators.options import SECRETS
 from difftest.nearest import suggestion
 from difftest.traces import innermost
+
+if TYPE_CHECKING:
+    from difftest.generators import Options
 
 _NAME = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<factory>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 
 
-def load(name: str, *, device: str, root: Path) -> Adapter:
-    """Import the module from the repository at ``root`` and call its factory, with ``device`` if it takes one."""
+#: What a factory may ask for by name.
+_OFFERED = ("device", "options", "recipe")
+
+
+def load(name: str, asked: Options) -> Adapter:
+    """Import the module from the repository at ``asked.root`` and call its factory, with what it asks for by name:
+    ``device``, ``options`` (the table ``[options]``) and ``recipe`` (the settings of the run's recipe).
+    """
     found = _NAME.fullmatch(name)
     if found is None:
         raise GeneratorError(
             f"the generator is `{name}`; write `module:factory`, e.g. `pipeline:make` for the "
             "function `make` of pipeline.py at the repository's root"
         )
-    root = root.resolve()
+    root = Path(asked.root).resolve()
     imports.enter_repository(root)
     module = _import(found["module"], name, root)
     factory = _attribute(module, found["factory"], name)
-    target = _make(factory, name, device)
-    return Adapter(name, target, device=device, sources=lambda: _sources(root))
+    target = _make(factory, name, asked)
+    if is_pipeline(target):
+        from difftest.generators import diffusers
+
+        return diffusers.adapt(name, target, asked, sources=lambda: _sources(root))
+    return Adapter(name, target, device=asked.device, sources=lambda: _sources(root))
 
 
 def _import(module_name: str, name: str, root: Path) -> ModuleType:
@@ -77,24 +91,39 @@ def _attribute(module: ModuleType, path: str, name: str) -> Any:
     return value
 
 
-def _make(factory: Any, name: str, device: str) -> Any:
-    if not callable(factory) or (hasattr(factory, "generate") and not isinstance(factory, type)):
+def _make(factory: Any, name: str, asked: Options) -> Any:
+    itself = not callable(factory) or is_pipeline(factory)
+    if itself or (hasattr(factory, "generate") and not isinstance(factory, type)):
+        _refuse_options(name, asked)
         return factory  # the object itself
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):
+        _refuse_options(name, asked)
         return _called(factory, name, {})
-    options = {"device": device} if "device" in signature.parameters else {}
+    offered = {field: getattr(asked, field) for field in _OFFERED}
+    given = {field: offered[field] for field in _OFFERED if field in signature.parameters}
+    if "options" not in given:
+        _refuse_options(name, asked)
     try:
-        signature.bind(**options)
+        signature.bind(**given)
     except TypeError:
         return factory  # it takes a prompt and a seed: it makes images itself
-    return _called(factory, name, options)
+    return _called(factory, name, given)
 
 
-def _called(factory: Callable[..., Any], name: str, options: dict[str, str]) -> Any:
+def _refuse_options(name: str, asked: Options) -> None:
+    """An option that nobody reads is a mistake. Secrets may stand in the environment for another generator."""
+    for key in asked.options.keys() - SECRETS:
+        raise GeneratorError(
+            f"the option `{key}` is set, and the generator `{name}` takes none; let the factory take a parameter "
+            "`options`, or leave it out"
+        )
+
+
+def _called(factory: Callable[..., Any], name: str, given: dict[str, Any]) -> Any:
     try:
-        return factory(**options)
+        return factory(**given)
     except DifftestError:
         raise
     except ModuleNotFoundError as missing:

@@ -1,0 +1,297 @@
+"""A text-to-image pipeline of diffusers, called with recipes."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import inspect
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from difftest import memory
+from difftest.errors import GeneratorError
+from difftest.generators.calls import cell, settings
+from difftest.generators.diffusers_scheduler import Schedulers
+from difftest.nearest import suggestion
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from difftest.generators.diffusers_loras import Loras
+    from difftest.generators.protocol import Image
+    from difftest.recipe import Recipe
+
+#: Parameters that only pipelines have which need more than a text.
+_NEEDS_AN_IMAGE = ("strength", "mask_image", "controlnet_conditioning_scale", "num_frames")
+#: Set for every image, never by the options.
+_OURS = (
+    "prompt",
+    "negative_prompt",
+    "generator",
+    "output_type",
+    "return_dict",
+    "num_images_per_prompt",
+)
+#: Room for activations beside the weights, as a share of them; measured on SD 1.5 and SDXL at their own sizes.
+_WORK_SPACE = 1.25
+
+
+class DiffusersPipeline:
+    """``generate(recipes)``: recipes of equal settings are made together, in batches.
+
+    Every image has a generator of its own on the CPU, seeded with its seed: ``pipe(prompt, generator=torch.Generator(
+    "cpu").manual_seed(seed))``. So the noise of an image depends neither on its neighbours nor on the card.
+    """
+
+    def __init__(
+        self,
+        pipeline: Any,
+        name: str,
+        *,
+        loras: Loras,
+        batch_size: int,
+        call: Mapping[str, Any],
+        fingerprint: Callable[[], str],
+        said: Mapping[str, Any],
+        device: str,
+        moves: bool,
+    ) -> None:
+        """``moves`` says that its weights may be moved off the card while others need the room."""
+        self.batch_size = batch_size
+        self._pipeline, self._name, self._loras, self._extra = pipeline, name, loras, dict(call)
+        self._digest, self._said, self._device = fingerprint, dict(said), device
+        self._kind = type(pipeline).__name__
+        self._parameters = inspect.signature(pipeline.__call__).parameters
+        self._check()
+        self._schedulers = Schedulers(pipeline)
+        self._handle = self._register() if moves and device.partition(":")[0] != "cpu" else None
+        if hasattr(pipeline, "set_progress_bar_config"):
+            pipeline.set_progress_bar_config(disable=True)
+
+    def _check(self) -> None:
+        """Refuses what makes no images from a text alone, and arguments it does not have."""
+        missing = [word for word in ("prompt", "generator") if word not in self._parameters]
+        if missing:
+            raise GeneratorError(
+                f"{self._name} is a {self._kind}, whose call takes no `{missing[0]}`; a pipeline that makes images "
+                "from a text was expected"
+            )
+        more = next((word for word in _NEEDS_AN_IMAGE if word in self._parameters), None)
+        if more is not None:
+            raise GeneratorError(
+                f"{self._name} is a {self._kind}, which needs more than a text (it takes `{more}`); difftest makes "
+                "images from prompts: choose a text-to-image pipeline, or wrap it in a factory of this repository: "
+                'generator = "module:factory"'
+            )
+        for key in self._extra:
+            if key in _OURS:
+                raise GeneratorError(
+                    f"the option `call` sets `{key}`, which difftest sets for every image"
+                )
+            if key not in self._parameters:
+                raise GeneratorError(
+                    f"the option `call` sets `{key}`, which {self._kind} does not take; "
+                    f"{suggestion(key, [name for name in self._parameters if name not in _OURS])}"
+                )
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        return self._digest()
+
+    def describe(self) -> dict[str, Any]:
+        """What a run records about how its images were made."""
+        scheduler = getattr(self._pipeline, "scheduler", None)
+        return {**self._said, "scheduler": type(scheduler).__name__, "device": self._device}
+
+    def unload(self) -> None:
+        """Give the memory back."""
+        if self._handle is not None:
+            memory.forget(self._handle)
+        self._pipeline = None
+        gc.collect()
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def generate(self, recipes: Sequence[Recipe]) -> Iterator[Image | Exception]:
+        """One item for each recipe, a batch at a time."""
+        for _, group in itertools.groupby(recipes, key=_alike):
+            alike = list(group)
+            size = 1 if self._schedulers.one_at_a_time(alike[0].scheduler) else self.batch_size
+            for first in range(0, len(alike), size):
+                yield from self._batch(alike[first : first + size])
+
+    def _batch(self, recipes: Sequence[Recipe]) -> list[Image | Exception]:
+        if self._handle is None:
+            return self._made(recipes)
+        with memory.resident(self._handle):
+            return self._made(recipes)
+
+    def _made(self, recipes: Sequence[Recipe]) -> list[Image | Exception]:
+        import torch
+
+        first = recipes[0]
+        arguments = {**self._extra, **self._words(first)}
+        self._loras.apply(first.loras)
+        self._schedulers.apply(first.scheduler, first.seed)
+        try:
+            output = self._pipeline(
+                prompt=[recipe.prompt for recipe in recipes],
+                generator=[torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes],
+                **arguments,
+                **self._negatives(recipes),
+                **({"output_type": self._output_type} if "output_type" in self._parameters else {}),
+            )
+        except torch.cuda.OutOfMemoryError as full:
+            raise GeneratorError(
+                f"{self._name} ran out of the card's memory at {len(recipes)} images at a time; in [options], lower "
+                'batch_size, or set vae_slicing, vae_tiling, attention_slicing = "auto" or cpu_offload = "model"'
+            ) from full
+        images = getattr(output, "images", None)
+        if images is None:
+            raise GeneratorError(
+                f"{self._kind} gave {type(output).__name__}, which has no images; a text-to-image pipeline was expected"
+            )
+        pixels = self._pixels(images)
+        if len(pixels) != len(recipes):
+            raise GeneratorError(
+                f"{self._kind} gave {len(pixels)} images for {len(recipes)} prompts"
+            )
+        withheld = getattr(output, "nsfw_content_detected", None) or [False] * len(recipes)
+        return [
+            self._checked(image, bool(hidden), recipe)
+            for image, hidden, recipe in zip(pixels, withheld, recipes, strict=True)
+        ]
+
+    @property
+    def _output_type(self) -> str:
+        return "latent" if self._pixel_fold else "np"
+
+    @functools.cached_property
+    def _pixel_fold(self) -> int:
+        """Of a model that has no VAE because its latents are pixels, folded ``k × k`` into channels: k; else 0."""
+        if "vae" not in self._pipeline.components or self._pipeline.vae is not None:
+            return 0
+        denoiser = getattr(self._pipeline, "unet", None) or getattr(
+            self._pipeline, "transformer", None
+        )
+        channels = int(denoiser.config.in_channels) if denoiser is not None else 0
+        fold = int((channels // 3) ** 0.5)
+        if fold < 1 or channels != 3 * fold * fold:
+            raise GeneratorError(
+                f"{self._name} has no VAE, and latents of {channels} channels, which are no folded pixels; its images "
+                "cannot be decoded"
+            )
+        return fold
+
+    def _pixels(self, images: Any) -> Any:
+        if not self._pixel_fold:
+            return images
+        import torch
+
+        unfolded = torch.pixel_shuffle(images, self._pixel_fold)
+        scaled = (unfolded / 2 + 0.5).clamp(0, 1)
+        return scaled.permute(0, 2, 3, 1).float().cpu().numpy()
+
+    def _checked(self, image: Any, withheld: bool, recipe: Recipe) -> Image | Exception:
+        what = f"the image of {self._name} for {cell(recipe)}"
+        if withheld:
+            return GeneratorError(
+                f"{what} was withheld by the model's safety checker, which put a black one in its place; change the "
+                "prompt, or set safety_checker = false in [options]"
+            )
+        if not isinstance(image, np.ndarray):
+            return np.asarray(image.convert("RGB"))
+        bad = int((~np.isfinite(image)).sum())
+        if bad:
+            return GeneratorError(
+                f"{what} has {bad} values that are NaN or infinite of {image.size}: {self._kind} overflowed; "
+                'set dtype = "bfloat16" or "float32" in [options]'
+            )
+        return to_bytes(image)
+
+    def _words(self, recipe: Recipe) -> dict[str, Any]:
+        """The recipe's settings as arguments of the call. What the pipeline does not take is an error."""
+        given = settings(recipe)
+        words: dict[str, Any] = {}
+        for field, parameter in (
+            ("width", "width"),
+            ("height", "height"),
+            ("steps", "num_inference_steps"),
+            ("guidance", "guidance_scale"),
+        ):
+            if field in given:
+                words[self._parameter(parameter, field, recipe)] = given[field]
+        # Ours counts from 1 as A1111's does, diffusers' the layers that are left out.
+        if given.get("clip_skip", 1) > 1:
+            words[self._parameter("clip_skip", "clip_skip", recipe)] = given["clip_skip"] - 1
+        if given.get("denoise", 1.0) != 1.0:
+            raise GeneratorError(
+                f"{self._name} starts from noise alone, and the recipe of {cell(recipe)} sets `denoise` to "
+                f"{given['denoise']}; leave it out of the recipe"
+            )
+        if self._pixel_fold:
+            # The pipeline counts in pixels of the VAE this model does without.
+            for side in {"width", "height"} & words.keys():
+                words[side] = words[side] // self._pixel_fold * self._pipeline.vae_scale_factor
+        return words
+
+    def _parameter(self, parameter: str, field: str, recipe: Recipe) -> str:
+        if parameter in self._parameters:
+            return parameter
+        raise GeneratorError(
+            f"{self._kind} takes no `{parameter}`, and the recipe of {cell(recipe)} sets `{field}`; leave it out of "
+            "the recipe, or choose another model"
+        )
+
+    def _negatives(self, recipes: Sequence[Recipe]) -> dict[str, list[str]]:
+        first = recipes[0]
+        if first.negative_prompt is None:
+            return {}
+        parameter = self._parameter("negative_prompt", "negative_prompt", first)
+        true_guidance = self._extra.get(
+            "true_cfg_scale", _default(self._parameters, "true_cfg_scale")
+        )
+        if first.negative_prompt and true_guidance is not None and true_guidance <= 1:
+            raise GeneratorError(
+                f"{self._kind} ignores a negative prompt while true_cfg_scale is {true_guidance}, and {cell(first)} "
+                "has one; set true_cfg_scale above 1 under [options.call], or leave the negative prompt out"
+            )
+        return {parameter: [recipe.negative_prompt or "" for recipe in recipes]}
+
+    def _register(self) -> memory.Handle:
+        parts = [part for part in self._pipeline.components.values() if hasattr(part, "parameters")]
+        size = sum(
+            tensor.numel() * tensor.element_size()
+            for part in parts
+            for tensor in itertools.chain(part.parameters(), part.buffers())
+        )
+        self._pipeline.to("cpu")
+        return memory.register(
+            f"{self._name} (diffusers)",
+            int(size * _WORK_SPACE),
+            lambda: self._pipeline.to(self._device),
+            lambda: self._pipeline.to("cpu"),
+        )
+
+
+def to_bytes(image: npt.NDArray[Any]) -> Image:
+    """Floats from 0 to 1 as diffusers makes them bytes for PIL: ``round(255 x)``."""
+    scaled: Image = (image * 255).round().astype(np.uint8)
+    if scaled.shape[-1] == 1:  # one channel of grey
+        scaled = np.repeat(scaled, 3, axis=-1)
+    return np.ascontiguousarray(scaled)
+
+
+def _alike(recipe: Recipe) -> tuple[dict[str, Any], bool]:
+    """What must be equal for one call. No negative prompt is another thing than an empty one: SDXL zeroes it."""
+    return settings(recipe), recipe.negative_prompt is None
+
+
+def _default(parameters: Mapping[str, inspect.Parameter], name: str) -> Any:
+    found = parameters.get(name)
+    return None if found is None or found.default is inspect.Parameter.empty else found.default
