@@ -22,6 +22,7 @@ mod pulls;
 mod runner_tokens;
 mod runs;
 mod takeover;
+mod trends;
 
 pub use checks::{Check, CheckId, CheckStatus, Finding, Said};
 pub use deliveries::Delivery;

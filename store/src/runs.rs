@@ -85,6 +85,7 @@ impl Store {
                 .await?;
             }
         }
+        crate::trends::record(&mut tx, run).await?;
         tx.commit(&self.hints).await
     }
 

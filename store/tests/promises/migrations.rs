@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use difftest_core::event::read_stream;
+use difftest_core::result::Run;
 use difftest_store::{Store, StoreError};
 use sqlx::{Connection, SqliteConnection};
 
@@ -46,7 +48,7 @@ fn both_folders_have_the_same_files_tables_and_columns() {
     assert_eq!(files("sqlite"), files("postgres"));
     let tables = columns("sqlite");
     assert_eq!(tables, columns("postgres"));
-    assert_eq!(tables.len(), 12, "{:?}", tables.keys());
+    assert_eq!(tables.len(), 13, "{:?}", tables.keys());
     assert!(tables["jobs"].contains(&"lease_until".into()));
 }
 
@@ -81,6 +83,27 @@ async fn the_databases_themselves_have_the_same_tables_and_columns() {
     .unwrap();
     schema.remove().await;
     assert_eq!(of_postgres.into_iter().collect::<BTreeSet<_>>(), told);
+}
+
+#[tokio::test]
+async fn a_history_from_before_the_trends_has_them_too() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("a.db").display());
+    let stream = read_stream(include_bytes!("a-run.jsonl")).unwrap();
+    let run = Run::from_events(&stream);
+    let store = Store::open(&url, folder.path()).await.unwrap();
+    store.record_run(&run).await.unwrap();
+    let trends = store.trends(&run.id, 10).await.unwrap();
+    store.close().await;
+    // As the version before left it.
+    let mut older = SqliteConnection::connect(&url).await.unwrap();
+    for sql in ["DROP TABLE metric_means", "DELETE FROM _sqlx_migrations WHERE version = 2"] {
+        sqlx::query(sql).execute(&mut older).await.unwrap();
+    }
+    older.close().await.unwrap();
+    let store = Store::open(&url, folder.path()).await.unwrap();
+    assert_eq!(store.trends(&run.id, 10).await.unwrap(), trends);
+    assert_eq!(trends[0].points.len(), 1);
 }
 
 #[tokio::test]
