@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,6 +14,14 @@ from typing import Any
 import pytest
 
 from difftest import _bridge, clear_registry, imports
+
+
+TORCH_PACKAGES = ("torch", "diffusers", "transformers")
+MISSING = [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
+UNCHECKED = (
+    f"NOT CHECKED: training, the torch back end and diffusers ({', '.join(MISSING)} not "
+    "installed; set DIFFTEST_REQUIRE_TORCH=1 to make this a failure)"
+)
 
 
 class Repository:
@@ -37,9 +47,11 @@ class Repository:
         (test,) = tests
         return test
 
-    def generator(self, name: str | None, model: str = "shapes", device: str = "cpu") -> Any:
+    def generator(
+        self, name: str | None, model: str = "shapes", device: str = "cpu", **others: Any
+    ) -> Any:
         options = {"generator": name, "model": model, "device": device, "root": str(self.root)}
-        return _bridge.load_generator(json.dumps(options))
+        return _bridge.load_generator(json.dumps({**options, **others}))
 
 
 @pytest.fixture
@@ -63,3 +75,18 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
         if any(str(place).startswith(str(tmp_path.resolve())) for place in places):
             del sys.modules[name]
     sys.modules.update(ours)
+
+
+@pytest.fixture
+def torch_required() -> None:
+    if not MISSING:
+        return
+    if os.environ.get("DIFFTEST_REQUIRE_TORCH") == "1":
+        pytest.fail(UNCHECKED)
+    pytest.skip(UNCHECKED)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if MISSING:
+        terminalreporter.section("torch back end", yellow=True)
+        terminalreporter.line(UNCHECKED, yellow=True)
