@@ -12,6 +12,7 @@ pub mod ids;
 pub mod metric;
 pub mod native;
 pub mod pixels;
+pub mod png_text;
 pub mod protocol;
 pub mod recipe;
 pub mod report;

@@ -1,7 +1,20 @@
 //! What decides one image, in difftest's own words. Every back end's names are mapped to and
 //! from these, nowhere else.
 
+pub mod a1111;
+mod check;
+pub mod comfyui;
+pub mod diffusers;
+mod embedded;
+mod error;
+pub mod onnx;
+mod setting;
+
 use serde::{Deserialize, Serialize};
+
+pub use check::{MAX_CLIP_SKIP, MAX_SIDE, MAX_STEPS, SETTINGS};
+pub use embedded::{KEYWORD, Reading, Tool, read, texts};
+pub use error::RecipeError;
 
 /// Everything that decides one image, beside the model itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
