@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from difftest.errors import MetricError
 from difftest.imports import importing_from
 from difftest.metrics import signature
-from difftest.metrics.signature import Slot
+from difftest.metrics.forms import mistaken_form, presented, temporary_folder
 from difftest.prints import to_stderr
 from difftest.traces import innermost, shown
 
@@ -20,13 +18,23 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from difftest.metrics.custom_batch import CustomBatchMetric
     from difftest.registry import MetricDefinition
 
     Image = npt.NDArray[np.uint8]
 
 
-class CustomMetric:
-    """A declared function or class, called in the form it asks for."""
+def load(definition: MetricDefinition) -> CustomMetric | CustomBatchMetric:
+    """The metric of a declaration, its class instantiated."""
+    if definition.category == "batch":
+        from difftest.metrics.custom_batch import CustomBatchMetric
+
+        return CustomBatchMetric(definition)
+    return CustomMetric(definition)
+
+
+class Declared:
+    """What a declaration says, and the function or object that it stands on."""
 
     def __init__(self, definition: MetricDefinition) -> None:
         self.name = definition.name
@@ -34,18 +42,53 @@ class CustomMetric:
         self.category = definition.category
         self.range = definition.range
         self.margin = definition.margin
+        self.weights: str | None = getattr(definition.target, "weights", None)
+        self.min_samples: int | None = getattr(definition.target, "min_samples", None)
         self._folder = Path(definition.file).parent
         self._declared_at = shown(Path(definition.file), definition.line)
         self._call = signature.read(definition.name, definition.target)
-        self._function: Any = definition.target
+        self._target: Any = definition.target
+
+    def _instance(self) -> Any:
+        """The class's own object. Raises ``MetricError`` where it cannot be made."""
+        try:
+            with importing_from(self._folder), to_stderr():
+                return self._target()
+        except Exception as broken:
+            raise MetricError(
+                f"the metric `{self.name}` did not load: {innermost(broken, self._declared_at)}"
+            ).with_traceback(broken.__traceback__) from broken
+
+    def _number(self, value: Any, of: str, index: int | None = None) -> float:
+        """A finite number out of what the metric answered: numpy's and torch's scalars and truth values are ones."""
+        try:
+            score = float(value.item() if callable(getattr(value, "item", None)) else value)
+        except (TypeError, ValueError, RuntimeError):
+            score = math.nan
+        if not math.isfinite(score):
+            raise MetricError(
+                f"the metric `{self.name}` ({self._declared_at}) gave {value!r} for {of}; a finite number was "
+                "expected",
+                index=index,
+            )
+        return score
+
+    def _failed(self, broken: Exception, on: str, index: int | None = None) -> MetricError:
+        hint = mistaken_form(broken, self._call.image)
+        return MetricError(
+            f"the metric `{self.name}` failed on {on}: {innermost(broken, self._declared_at)}{hint}",
+            index=index,
+        ).with_traceback(broken.__traceback__)
+
+
+class CustomMetric(Declared):
+    """A declared function or class that scores images, called in the form it asks for."""
+
+    def __init__(self, definition: MetricDefinition) -> None:
+        super().__init__(definition)
+        self._function: Any = self._target
         if self._call.method is not None:
-            try:
-                with importing_from(self._folder):
-                    self._function = getattr(definition.target(), self._call.method)
-            except Exception as broken:
-                raise MetricError(
-                    f"the metric `{self.name}` did not load: {innermost(broken, self._declared_at)}"
-                ).with_traceback(broken.__traceback__) from broken
+            self._function = getattr(self._instance(), self._call.method)
 
     def compute_batch(
         self,
@@ -68,14 +111,14 @@ class CustomMetric:
                         f"{_cell(index, prompts)} has none; give the test a reference_dir",
                         index=index,
                     )
-        with _files() as folder, importing_from(self._folder), to_stderr():
-            taken = _present(self._call.image, images, folder / "image")
+        with temporary_folder() as folder, importing_from(self._folder), to_stderr():
+            taken = presented(self._call.image, images, folder / "image")
             others: dict[str, list[Any]] = {}
             if self._call.prompt is not None:
                 others[self._call.prompt] = list(prompts)
             if self._call.reference is not None:
                 slot = self._call.reference
-                others[slot.parameter] = _present(slot, references, folder / "reference")
+                others[slot.parameter] = presented(slot, references, folder / "reference")
             if self._call.batched:
                 return self._batch(taken, others, prompts)
             return [
@@ -89,12 +132,8 @@ class CustomMetric:
         try:
             value = self._function(image, **others)
         except Exception as broken:
-            raise MetricError(
-                f"the metric `{self.name}` failed on {_cell(index, prompts)}: "
-                f"{innermost(broken, self._declared_at)}",
-                index=index,
-            ).with_traceback(broken.__traceback__) from broken
-        return self._score(value, index, prompts)
+            raise self._failed(broken, _cell(index, prompts), index) from broken
+        return self._number(value, _cell(index, prompts), index)
 
     def _batch(
         self, images: list[Any], others: dict[str, list[Any]], prompts: Sequence[str]
@@ -103,55 +142,17 @@ class CustomMetric:
             answer = self._function(images, **others)
             values = list(answer) if isinstance(answer, Sequence) else answer.tolist()
         except Exception as broken:
-            raise MetricError(
-                f"the metric `{self.name}` failed on {len(images)} images: "
-                f"{innermost(broken, self._declared_at)}"
-            ).with_traceback(broken.__traceback__) from broken
+            raise self._failed(broken, f"{len(images)} images") from broken
         values = values if isinstance(values, list) else [values]
         if len(values) != len(images):
             raise MetricError(
                 f"the metric `{self.name}` ({self._declared_at}) gave {len(values)} scores for "
                 f"{len(images)} images; one for each was expected"
             )
-        return [self._score(value, index, prompts) for index, value in enumerate(values)]
-
-    def _score(self, value: Any, index: int, prompts: Sequence[str]) -> float:
-        try:
-            score = float(value)
-        except (TypeError, ValueError):
-            score = math.nan
-        if not math.isfinite(score):
-            raise MetricError(
-                f"the metric `{self.name}` ({self._declared_at}) gave {value!r} for "
-                f"{_cell(index, prompts)}; a finite number was expected",
-                index=index,
-            )
-        return score
+        return [
+            self._number(value, _cell(index, prompts), index) for index, value in enumerate(values)
+        ]
 
 
 def _cell(index: int, prompts: Sequence[str]) -> str:
     return f"image {index + 1} of {len(prompts)} (prompt {prompts[index]!r})"
-
-
-@contextlib.contextmanager
-def _files() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="difftest-") as folder:
-        yield Path(folder)
-
-
-def _present(slot: Slot, images: Sequence[Image | None], stem: Path) -> list[Any]:
-    """The images in the form a metric asks for; what it does to them stays its own."""
-    if slot.form == "array":
-        return [None if image is None else image.copy() for image in images]
-    from PIL import Image as Pil
-
-    pictures = [None if image is None else Pil.fromarray(image) for image in images]
-    if slot.form == "pil":
-        return pictures
-    paths: list[Path | None] = []
-    for index, picture in enumerate(pictures):
-        path = stem.with_name(f"{stem.name}-{index}.png")
-        if picture is not None:
-            picture.save(path)
-        paths.append(None if picture is None else path)
-    return paths

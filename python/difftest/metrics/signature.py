@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from difftest.errors import ConfigurationError
@@ -29,6 +30,10 @@ _REFERENCE = re.compile(r"ref(erence)?s?(_.*)?")
 
 #: The methods of a metric class, the better one first.
 BATCH_METHOD, PATH_METHOD = "compute_batch", "compute_from_path"
+#: Those of a class that takes a whole test in as it comes, and then answers one number.
+STREAM_METHOD, VALUE_METHOD = "update", "value"
+#: Of a batch metric: where the images lie that the test's are compared with.
+REFERENCE_DIR = "reference_dir"
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,12 @@ class Slot:
 
     parameter: str
     form: Form
+    #: Of a path: it is asked for as ``str``.
+    text: bool = False
+
+    def path(self, path: Path) -> Path | str:
+        """The path as the parameter asks for it."""
+        return str(path) if self.text else path
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,13 @@ class Call:
         return self.method == BATCH_METHOD
 
     @property
+    def streamed(self) -> bool:
+        return self.method == STREAM_METHOD
+
+    @property
     def category(self) -> Category:
+        if self.streamed:
+            return "batch"
         return "reference" if self.requires_reference else "per_sample"
 
 
@@ -68,7 +85,10 @@ def read(metric: str, target: Any) -> Call:
                 f"the metric `{metric}` is {target!r}; put @difftest.metric on a function or a class"
             )
         return _read(metric, target, None, list(inspect.signature(target).parameters.values()))
-    for method in (BATCH_METHOD, PATH_METHOD):
+    methods: tuple[str, ...] = (BATCH_METHOD, PATH_METHOD)
+    if callable(getattr(target, VALUE_METHOD, None)):
+        methods = (STREAM_METHOD, *methods)
+    for method in methods:
         function = getattr(target, method, None)
         if function is not None:
             attribute = inspect.getattr_static(target, method)
@@ -77,7 +97,8 @@ def read(metric: str, target: Any) -> Call:
             return _read(metric, function, method, parameters[0 if bound else 1 :])
     raise ConfigurationError(
         f"the class of the metric `{metric}` has neither `{BATCH_METHOD}(self, images, prompts, "
-        f"references)` nor `{PATH_METHOD}(self, image_path, prompt=None, reference_path=None)`"
+        f"references)` nor `{PATH_METHOD}(self, image_path, prompt=None, reference_path=None)` nor, for all "
+        f"images of a test, `{STREAM_METHOD}(self, images)` and `{VALUE_METHOD}(self)`"
     )
 
 
@@ -100,7 +121,7 @@ def _read(
             f"the metric `{metric}` does not say what its parameter `{first.name}` is; name it "
             "`image` (PIL), `array` (uint8, height x width x 3) or `image_path`, or annotate it"
         )
-    image = Slot(first.name, form)
+    image = Slot(first.name, form, _as_text(annotations.get(first.name)))
     prompt, reference, requires_reference = None, None, False
     for other in others:
         if other.kind in (other.VAR_POSITIONAL, other.VAR_KEYWORD):
@@ -113,13 +134,17 @@ def _read(
             requires_reference = required
             own = _BY_NAME[:2] if annotations.get(other.name) is None else _BY_NAME
             chosen = _form(other.name, annotations.get(other.name), own) or form
-            reference = Slot(other.name, "path" if method == PATH_METHOD else chosen)
+            reference = Slot(
+                other.name,
+                "path" if method == PATH_METHOD else chosen,
+                _as_text(annotations.get(other.name)),
+            )
         elif required:
             raise ConfigurationError(
                 f"the metric `{metric}` needs `{other.name}`, which difftest does not know; a "
                 "metric takes the image, and `prompt` and `reference` if it wants them"
             )
-    if method == BATCH_METHOD:
+    if method in (BATCH_METHOD, STREAM_METHOD):
         requires_reference = False  # it takes the three lists, whatever it does with them
     return Call(method, image, prompt, reference, requires_reference)
 
@@ -130,6 +155,12 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
         return inspect.get_annotations(function, eval_str=True)
     except Exception:  # noqa: BLE001  (annotations are any expression, and may fail in any way)
         return inspect.get_annotations(function)
+
+
+def _as_text(annotation: Any) -> bool:
+    """Whether a path is to be a ``str``: annotated as one, and not as ``Path`` or ``PathLike[str]``."""
+    text = annotation if isinstance(annotation, str) else repr(annotation)
+    return bool(re.search(r"\bstr\b", text)) and not re.search(r"Path", text)
 
 
 def _form(

@@ -60,7 +60,7 @@ class ShapesClip:
         """Embeddings of length 1, ``(N, 64)``, of RGB images ``(H, W, 3)``; other sizes than 32 x
         32 are resized.
         """
-        sized = [_to_world_size(np.asarray(image)) for image in images]
+        sized = [to_world_size(np.asarray(image)) for image in images]
         pixels = np.asarray(sized, np.float32).reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
         scaled = (pixels / np.float32(255) - np.float32(CLIP_MEAN)) / np.float32(CLIP_STD)
         planes = np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
@@ -78,7 +78,8 @@ def _batches(rows: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
     return [rows[first : first + _BATCH] for first in range(0, len(rows), _BATCH)]
 
 
-def _to_world_size(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def to_world_size(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The image as this world draws it, 32 x 32; ``ValueError`` where it is no RGB image."""
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"an image has the shape {image.shape}; (height, width, 3) was expected")
     if image.shape[:2] == (IMAGE_SIZE, IMAGE_SIZE):
