@@ -70,7 +70,7 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
     for name in set(sys.modules) - modules:
         places = [
             getattr(sys.modules[name], "__file__", None),
-            *getattr(sys.modules[name], "__path__", ()),
+            *vars(sys.modules[name]).get("__path__", ()),
         ]
         if any(str(place).startswith(str(tmp_path.resolve())) for place in places):
             del sys.modules[name]

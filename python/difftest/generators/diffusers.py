@@ -146,13 +146,25 @@ def load(asked: Options) -> Adapter:
 
 
 def adapt(
-    name: str, pipeline: Any, asked: Options, *, sources: Callable[[], Sequence[Path]]
+    name: str,
+    pipeline: Any,
+    asked: Options,
+    *,
+    sources: Callable[[], Sequence[Path]],
+    shared_options: bool,
 ) -> Adapter:
-    """A pipeline that the repository's factory made, left where the factory put it. ``sources`` are its files."""
+    """A pipeline that the repository's factory made, left where the factory put it. ``sources`` are its files.
+
+    ``shared_options`` says that the factory has read the options too: those that are not ours are its own.
+    """
     from difftest.generators.diffusers_loras import Loras
     from difftest.generators.diffusers_pipeline import DiffusersPipeline
 
-    chosen = options.read(AdaptedOptions, asked.options, generator=name)
+    ours = AdaptedOptions.__dataclass_fields__
+    given = {
+        key: value for key, value in asked.options.items() if key in ours or not shared_options
+    }
+    chosen = options.read(AdaptedOptions, given, generator=name)
     _check(chosen, name)
     loras = Loras(
         pipeline,

@@ -205,7 +205,14 @@ class DiffusersPipeline:
                 "prompt, or set safety_checker = false in [options]"
             )
         if not isinstance(image, np.ndarray):
-            return np.asarray(image.convert("RGB"))
+            image = np.asarray(image.convert("RGB"), np.float32) / 255
+        height, width = image.shape[:2]
+        if (recipe.width or width, recipe.height or height) != (width, height):
+            return GeneratorError(
+                f"{what} is {width} × {height}, and the recipe asks for {recipe.width or width} × "
+                f"{recipe.height or height}: {self._kind} makes sizes of its own; ask for a multiple of "
+                f"{getattr(self._pipeline, 'vae_scale_factor', 8)}"
+            )
         bad = int((~np.isfinite(image)).sum())
         if bad:
             return GeneratorError(
@@ -234,11 +241,40 @@ class DiffusersPipeline:
                 f"{self._name} starts from noise alone, and the recipe of {cell(recipe)} sets `denoise` to "
                 f"{given['denoise']}; leave it out of the recipe"
             )
-        if self._pixel_fold:
-            # The pipeline counts in pixels of the VAE this model does without.
-            for side in {"width", "height"} & words.keys():
-                words[side] = words[side] // self._pixel_fold * self._pipeline.vae_scale_factor
-        return words
+        return {**words, **self._size(recipe, words)}
+
+    def _size(self, recipe: Recipe, words: Mapping[str, Any]) -> dict[str, int]:
+        """Both sides, where one is asked for: with one alone, many pipelines take their own size for both."""
+        asked = {side for side in ("width", "height") if side in words}
+        if not asked:
+            return {}
+        scale = getattr(self._pipeline, "vae_scale_factor", 1)
+        sides = {}
+        for side in ("width", "height"):
+            own = self._own_side(side)
+            if side not in asked and own is None:
+                raise GeneratorError(
+                    f"the recipe of {cell(recipe)} sets `{asked.pop()}` alone, and {self._kind} does not say its own "
+                    f"{side}; set both"
+                )
+            sides[side] = int(words.get(side) or own or 0)
+            if self._pixel_fold and side in asked:
+                # The pipeline counts in pixels of the VAE that this model does without.
+                sides[side] = sides[side] // self._pixel_fold * scale
+        return sides
+
+    def _own_side(self, side: str) -> int | None:
+        """In pixels as the pipeline counts them."""
+        denoiser = getattr(self._pipeline, "unet", None) or getattr(
+            self._pipeline, "transformer", None
+        )
+        size = getattr(self._pipeline, "default_sample_size", None)
+        if size is None:
+            size = getattr(getattr(denoiser, "config", None), "sample_size", None)
+        if isinstance(size, (tuple, list)) and len(size) == 2:
+            size = size[side == "width"]
+        scale = getattr(self._pipeline, "vae_scale_factor", None)
+        return size * scale if isinstance(size, int) and isinstance(scale, int) else None
 
     def _parameter(self, parameter: str, field: str, recipe: Recipe) -> str:
         if parameter in self._parameters:

@@ -42,11 +42,15 @@ def load(name: str, asked: Options) -> Adapter:
     imports.enter_repository(root)
     module = _import(found["module"], name, root)
     factory = _attribute(module, found["factory"], name)
-    target = _make(factory, name, asked)
+    target, took_options = _make(factory, name, asked)
     if is_pipeline(target):
         from difftest.generators import diffusers
 
-        return diffusers.adapt(name, target, asked, sources=lambda: _sources(root))
+        return diffusers.adapt(
+            name, target, asked, sources=lambda: _sources(root), shared_options=took_options
+        )
+    if not took_options:
+        _refuse_options(name, asked)
     return Adapter(name, target, device=asked.device, sources=lambda: _sources(root))
 
 
@@ -91,25 +95,21 @@ def _attribute(module: ModuleType, path: str, name: str) -> Any:
     return value
 
 
-def _make(factory: Any, name: str, asked: Options) -> Any:
+def _make(factory: Any, name: str, asked: Options) -> tuple[Any, bool]:
+    """What makes the images, and whether the options were given to the factory."""
     itself = not callable(factory) or is_pipeline(factory)
     if itself or (hasattr(factory, "generate") and not isinstance(factory, type)):
-        _refuse_options(name, asked)
-        return factory  # the object itself
+        return factory, False  # the object itself
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):
-        _refuse_options(name, asked)
-        return _called(factory, name, {})
-    offered = {field: getattr(asked, field) for field in _OFFERED}
-    given = {field: offered[field] for field in _OFFERED if field in signature.parameters}
-    if "options" not in given:
-        _refuse_options(name, asked)
+        return _called(factory, name, {}), False
+    given = {field: getattr(asked, field) for field in _OFFERED if field in signature.parameters}
     try:
         signature.bind(**given)
     except TypeError:
-        return factory  # it takes a prompt and a seed: it makes images itself
-    return _called(factory, name, given)
+        return factory, False  # it takes a prompt and a seed: it makes images itself
+    return _called(factory, name, given), "options" in given
 
 
 def _refuse_options(name: str, asked: Options) -> None:
