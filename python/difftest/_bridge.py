@@ -111,6 +111,7 @@ def _spec(test: CollectedTest) -> dict[str, Any]:
         **kind,
         "prompts": list(definition.prompts),
         "variables": {name: list(values) for name, values in definition.variables.items()},
+        "combine": definition.combine,
         "negative_prompt": definition.negative_prompt,
         "seeds": list(definition.seeds),
         "suite": definition.suite,

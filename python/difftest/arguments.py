@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -60,15 +60,13 @@ def number(argument: str, value: Any) -> float:
     return float(value)
 
 
-def prompts(value: Any, suite: str | None) -> tuple[str, ...]:
+def prompts(value: Any, suite: Any) -> tuple[str, ...]:
     """The templates: those of the prompt suite first, then the explicit ones."""
     explicit = () if value is None else _texts("prompts", value, '["a small red circle"]')
     if suite is None:
         if not explicit:
             raise _wrong("prompts", value, "give at least one prompt, or name a prompt suite")
         return explicit
-    if not isinstance(suite, str):
-        raise _wrong("suite", suite, "write the name of a prompt suite")
     return (*get_suite(suite).texts, *explicit)
 
 
@@ -189,7 +187,9 @@ def score_range(value: Any) -> tuple[float, float] | None:
     return low, high
 
 
-def _no_duplicates(argument: str, values: Sequence[object]) -> None:
+def _no_duplicates(argument: str, values: Sequence[Hashable]) -> None:
+    seen = set()
     for value in values:
-        if values.count(value) > 1:
+        if value in seen:
             raise _wrong(argument, list(values), f"{value!r} is there twice; leave one out")
+        seen.add(value)

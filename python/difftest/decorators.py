@@ -13,8 +13,10 @@ from difftest.metrics import signature
 from difftest.registry import (
     ATTRIBUTE,
     CATEGORIES,
+    COMBINES,
     DIRECTIONS,
     Category,
+    Combine,
     Direction,
     MetricDefinition,
     Quality,
@@ -29,7 +31,6 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 DEFAULT_SEEDS = (42, 123, 456)
 #: The loss a reviewer accepts where a metric says nothing else, as a share of its range.
 DEFAULT_MARGIN = 0.02
-BUILTIN_METRICS = ("clip_score", "ssim")
 
 
 def test(
@@ -38,18 +39,26 @@ def test(
     threshold: Mapping[str, float] | float | None = None,
     seeds: Sequence[int] = DEFAULT_SEEDS,
     reference_dir: str | os.PathLike[str] | None = None,
-    suite: str | None = None,
+    suite: str | os.PathLike[str] | None = None,
     variables: Mapping[str, Sequence[str | float]] | None = None,
     negative_prompt: str | None = None,
+    *,
+    combine: Combine = "product",
 ) -> Callable[[Function], Function]:
     """Declare a test that scores generated images.
 
     One image is made for every prompt and seed. ``prompts`` are templates: ``{name}`` takes every value of
-    ``variables["name"]``, all combinations. The prompts of ``suite`` come first.
+    ``variables["name"]``, and ``{name=text}`` is ``text`` where there are none. ``combine`` says how the values of
+    several variables come together: every one with every other ("product"), or the first values of all of them, then
+    the second ones ("zip").
+
+    The prompts of ``suite`` come first: it is the name of a prompt suite (``difftest.list_suites()``), or the path of a
+    JSON, YAML or text file, relative to the file of the test or to the repository's root.
 
     ``threshold`` is a number for each metric that shall hold one on its mean (or one number where there is one
     metric): at least that, or at most that where lower is better. A metric without a threshold is measured and
-    compared with the base commit, nothing more. ``reference_dir`` holds the images that reference metrics compare with.
+    compared with the base commit, nothing more. ``reference_dir`` holds the images that reference metrics compare
+    with, relative to the repository's root: docs/writing-tests.md says which file belongs to which image.
 
     Raises ``ConfigurationError`` where an argument cannot be used.
     """
@@ -61,8 +70,9 @@ def test(
         Quality(names, limits, folder),
         templates,
         arguments.seeds(seeds),
-        suite,
+        None if suite is None else os.fspath(suite),
         arguments.variables(variables),
+        arguments.one_of("combine", combine, COMBINES),
         arguments.optional_text("negative_prompt", negative_prompt),
     )
 
@@ -75,9 +85,11 @@ def visual_regression(
     seeds: Sequence[int] = DEFAULT_SEEDS,
     baseline_dir: str | os.PathLike[str] = "baselines/",
     ssim_threshold: float = 0.85,
-    suite: str | None = None,
+    suite: str | os.PathLike[str] | None = None,
     variables: Mapping[str, Sequence[str | float]] | None = None,
     negative_prompt: str | None = None,
+    *,
+    combine: Combine = "product",
 ) -> Callable[[Function], Function]:
     """Declare a test that compares every image with the stored one of the same prompt and seed.
 
@@ -91,8 +103,9 @@ def visual_regression(
         ),
         templates,
         arguments.seeds(seeds),
-        suite,
+        None if suite is None else os.fspath(suite),
         arguments.variables(variables),
+        arguments.one_of("combine", combine, COMBINES),
         arguments.optional_text("negative_prompt", negative_prompt),
     )
 
@@ -103,6 +116,7 @@ def _decorator(
     seeds: tuple[int, ...],
     suite: str | None,
     variables: Mapping[str, tuple[str, ...]],
+    combine: Combine,
     negative_prompt: str | None,
 ) -> Callable[[Function], Function]:
     called = place.running()
@@ -116,6 +130,7 @@ def _decorator(
             kind=kind,
             prompts=prompts,
             variables=variables,
+            combine=combine,
             negative_prompt=negative_prompt,
             seeds=seeds,
             suite=suite,
@@ -181,8 +196,10 @@ def metric(
     ``direction``, ``category``, ``range`` and ``margin`` are taken from the class's attributes where not given here;
     else higher is better, a metric that requires a reference is a reference metric, and the margin is 2% of the range.
     """
+    from difftest.metrics import facts
+
     arguments.metric_name(name)
-    if name in BUILTIN_METRICS:
+    if name in facts.table():
         raise ConfigurationError(f"the metric `{name}` comes with difftest; choose another name")
     called = place.running()
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tokenize
+from collections.abc import Collection as AnyCollection
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-from difftest import imports, traces
-from difftest.decorators import BUILTIN_METRICS
+from difftest import imports, metrics, plugins, traces
 from difftest.errors import ConfigurationError
 from difftest.nearest import suggestion
 from difftest.registry import ATTRIBUTE, Quality, TestDefinition, get_registry
 
-_PATTERN = "test_*.py"
 _CONFTEST = "conftest.py"
+#: Beside the tests, it may declare metrics without any of them importing it.
+_METRICS = "metrics.py"
 _SKIPPED = ("__pycache__", "node_modules")
 
 
@@ -52,8 +54,9 @@ class Collection:
 def collect(test_dir: Path, root: Path) -> Collection:
     """Import every ``test_*.py`` below ``test_dir`` and collect its decorated functions.
 
-    A file that cannot be imported is an error of the collection, not an exception. ``conftest.py`` files on the way
-    are imported first. Raises ``ConfigurationError`` where ``test_dir`` does not exist.
+    A file that cannot be imported is an error of the collection, not an exception. Each ``conftest.py`` from the
+    repository's root to the tests is imported before them, as pytest does it, and so is each ``metrics.py`` beside the
+    tests that names difftest. Raises ``ConfigurationError`` where ``test_dir`` does not exist.
     """
     root = root.resolve()
     test_dir = (root / test_dir).resolve()
@@ -65,36 +68,61 @@ def collect(test_dir: Path, root: Path) -> Collection:
     imports.enter_repository(root)
     imports.forget_tests()
     collection = Collection()
-    files = list(find_files(test_dir))
-    for file in files:
-        _collect_file(file, root, files, collection)
+    files = [*_above(test_dir, root), *find_files(test_dir)]
+    known = {str(file) for file in files}
+    for folder, beside in itertools.groupby(files, key=lambda file: file.parent):
+        with imports.test_folder(folder):
+            for file in beside:
+                _collect_file(file, root, known, collection)
     _check_metrics(collection)
     return collection
 
 
+def _above(test_dir: Path, root: Path) -> Iterator[Path]:
+    """The ``conftest.py`` files of the folders around the tests, the repository's root first."""
+    for folder in reversed(test_dir.parents):
+        if folder.is_relative_to(root) and (folder / _CONFTEST).is_file():
+            if not (test_dir.is_file() and folder == test_dir.parent):
+                yield folder / _CONFTEST
+
+
 def find_files(test_dir: Path) -> Iterator[Path]:
-    """The files to import, sorted; each folder's ``conftest.py`` before its tests and its folders."""
+    """The files to import, sorted; each folder's ``conftest.py`` and ``metrics.py`` before its tests and its folders."""
     if test_dir.is_file():
+        yield from _declaring(test_dir.parent)
         yield test_dir
         return
-    entries = sorted(test_dir.iterdir(), key=lambda entry: (entry.is_dir(), entry.name))
-    for entry in entries:
-        if entry.name == _CONFTEST and entry.is_file():
-            yield entry
+    yield from _declaring(test_dir)
+    with os.scandir(test_dir) as scanned:
+        entries = sorted(scanned, key=lambda entry: entry.name)
+    folders = []
     for entry in entries:
         if entry.is_dir():
             hidden = entry.name.startswith(".") or entry.name in _SKIPPED
-            if not hidden and not entry.is_symlink() and not (entry / "pyvenv.cfg").exists():
-                yield from find_files(entry)
-        elif entry.match(_PATTERN) and entry.is_file():
-            yield entry
+            if not hidden and not entry.is_symlink():
+                folders.append(test_dir / entry.name)
+        elif entry.name.startswith("test_") and entry.name.endswith(".py") and entry.is_file():
+            yield test_dir / entry.name
+    for folder in folders:
+        if not (folder / "pyvenv.cfg").exists():
+            yield from find_files(folder)
 
 
-def _collect_file(file: Path, root: Path, files: Sequence[Path], into: Collection) -> None:
+def _declaring(folder: Path) -> Iterator[Path]:
+    conftest, metrics = folder / _CONFTEST, folder / _METRICS
+    if conftest.is_file():
+        yield conftest
+    # A module of this name that has nothing to do with difftest is left to those who import it.
+    if metrics.is_file() and b"difftest" in metrics.read_bytes():
+        yield metrics
+
+
+def _collect_file(file: Path, root: Path, files: AnyCollection[str], into: Collection) -> None:
     place = relative(file, root)
     declared_before = len(get_registry().tests)
+    importing = imports.import_beside if file.name == _METRICS else imports.import_file
     try:
-        module = imports.import_file(file)
+        module = importing(file)
     except KeyboardInterrupt:
         raise
     except BaseException as broken:  # noqa: BLE001  (a test file may even call sys.exit)
@@ -109,16 +137,16 @@ def _collect_file(file: Path, root: Path, files: Sequence[Path], into: Collectio
 
 
 def _tests_of(
-    module: ModuleType, file: Path, place: str, files: Sequence[Path]
+    module: ModuleType, file: Path, place: str, files: AnyCollection[str]
 ) -> Iterator[CollectedTest]:
     """Decorated functions by their name in the module; those imported from a test file are that file's."""
     seen = set()
-    for name, value in vars(module).items():
+    own = str(file)
+    for name, value in list(vars(module).items()):
         definition = getattr(value, ATTRIBUTE, None)
         if not isinstance(definition, TestDefinition) or id(definition) in seen:
             continue
-        origin = Path(definition.file)
-        if origin != file and origin in files:
+        if definition.file != own and definition.file in files:
             continue
         seen.add(id(definition))
         yield CollectedTest(f"{place}::{name}", definition, place, file)
@@ -143,11 +171,15 @@ def _lost_test(lost: TestDefinition, tests: Sequence[CollectedTest], place: str)
 
 def _check_metrics(collection: Collection) -> None:
     """A metric may be declared after the test that names it: only now are all of them known."""
-    known = {*BUILTIN_METRICS, *get_registry().metrics}
+    named = {name for test in collection.tests for name in _metrics_of(test)}
+    known = metrics.known()
+    missing = named.difference(known)
+    if missing:  # looking through what is installed takes longer than all of the above
+        known += plugins.names(plugins.METRICS)
+        missing.difference_update(known)
     usable = []
     for test in collection.tests:
-        kind = test.definition.kind
-        unknown = [m for m in kind.metrics if m not in known] if isinstance(kind, Quality) else []
+        unknown = [name for name in _metrics_of(test) if name in missing]
         if not unknown:
             usable.append(test)
         for name in unknown:
@@ -156,6 +188,11 @@ def _check_metrics(collection: Collection) -> None:
                 CollectionError(test.file, test.definition.line, message + suggestion(name, known))
             )
     collection.tests[:] = usable
+
+
+def _metrics_of(test: CollectedTest) -> tuple[str, ...]:
+    kind = test.definition.kind
+    return kind.metrics if isinstance(kind, Quality) else ()
 
 
 def _import_error(broken: BaseException, file: Path, root: Path) -> CollectionError:

@@ -7,6 +7,7 @@ name made from its path, and the modules it finds beside itself are put aside wh
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -43,6 +44,7 @@ def repository() -> Path | None:
 def forget_tests() -> None:
     """Forget what was imported from test folders before: the files may have changed."""
     _aside.clear()
+    import_base.cache_clear()
     for name in [name for name in sys.modules if is_test_module(name)]:
         del sys.modules[name]
 
@@ -52,11 +54,30 @@ def is_test_module(name: str) -> bool:
     return name.startswith(_PREFIX)
 
 
+@contextlib.contextmanager
+def test_folder(folder: Path) -> Iterator[None]:
+    """Inside, the files of ``folder`` are imported: it is a folder of tests from now on."""
+    _aside.setdefault(import_base(folder), {})
+    with importing_from(folder):
+        yield
+
+
+def import_beside(file: Path) -> ModuleType:
+    """The file under the name by which the tests beside it import it, so that it runs once. Else as ``import_file``."""
+    with test_folder(file.parent):
+        name = ".".join(file.with_suffix("").relative_to(import_base(file.parent)).parts)
+        module = importlib.import_module(name)
+        found = getattr(module, "__file__", None)
+        # Something else of this name may have come first: then the file is run under a name of its own.
+        if found is not None and Path(found).resolve() == file:
+            return module
+        return import_file(file)
+
+
 def import_file(file: Path) -> ModuleType:
     """Run the file as a module. Raises whatever the file raises, ``SyntaxError`` included."""
-    _aside.setdefault(import_base(file.parent), {})
     name = _module_name(file)
-    with importing_from(file.parent):
+    with test_folder(file.parent):
         package, _, _ = name.rpartition(".")
         if package:
             importlib.import_module(package)
@@ -79,7 +100,8 @@ def importing_from(folder: Path) -> Iterator[None]:
     """Inside, a file of ``folder`` imports as pytest would have it: from its import base, then from the root.
 
     Needed again whenever code of a test file runs: it may import when it is called. Code of other folders (a product's
-    own metrics, an installed package) imports as ever, and this does nothing.
+    own metrics, an installed package) imports as ever, and this does nothing. Within itself, too: files of one base
+    that are imported one after the other share a turn, which costs a look at what they have imported.
     """
     base = import_base(folder)
     with _turn:
@@ -87,7 +109,9 @@ def importing_from(folder: Path) -> Iterator[None]:
             yield
             return
         sys.path.insert(0, str(base))
-        importlib.invalidate_caches()
+        # Files may have come since the folder was last looked into; no other folder is the matter here.
+        sys.path_importer_cache.pop(str(base), None)
+        elsewhere = set(sys.modules)
         sys.modules.update(_aside[base])
         try:
             yield
@@ -95,14 +119,15 @@ def importing_from(folder: Path) -> Iterator[None]:
             with contextlib.suppress(ValueError):
                 sys.path.remove(str(base))
             _aside[base] = {
-                name: module
-                for name, module in list(sys.modules.items())
-                if _lies_in(module, name, base)
+                name: sys.modules[name]
+                for name in sys.modules.keys() - elsewhere
+                if _lies_in(sys.modules[name], name, base)
             }
             for name in _aside[base]:
                 del sys.modules[name]
 
 
+@functools.cache
 def import_base(folder: Path) -> Path:
     """The folder itself, or the one above the package that it belongs to."""
     while (folder / "__init__.py").exists() and folder.parent != folder:

@@ -11,10 +11,12 @@ from difftest.errors import ConfigurationError
 from difftest.traces import shown
 
 Direction = Literal["higher_is_better", "lower_is_better"]
-Category = Literal["per_sample", "reference"]
+Category = Literal["per_sample", "reference", "batch"]
+Combine = Literal["product", "zip"]
 
 DIRECTIONS: tuple[Direction, ...] = ("higher_is_better", "lower_is_better")
-CATEGORIES: tuple[Category, ...] = ("per_sample", "reference")
+CATEGORIES: tuple[Category, ...] = ("per_sample", "reference", "batch")
+COMBINES: tuple[Combine, ...] = ("product", "zip")
 
 #: The attribute under which a decorated function carries its definition.
 ATTRIBUTE = "__difftest__"
@@ -50,8 +52,11 @@ class TestDefinition:
     #: Templates: those of the prompt suite first, then the explicit ones.
     prompts: tuple[str, ...]
     variables: Mapping[str, tuple[str, ...]]
+    #: How the values of several variables come together in one prompt.
+    combine: Combine
     negative_prompt: str | None
     seeds: tuple[int, ...]
+    #: Its name, or the path that was given.
     suite: str | None
     #: Absolute path of the file, and the decorator's own line in it, counted from 1.
     file: str

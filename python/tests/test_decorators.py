@@ -81,6 +81,21 @@ def test_the_suites_prompts_come_first() -> None:
     assert definition(difftest.test(metrics=["a"], suite="shapes")).suite == "shapes"
 
 
+def test_what_is_new_is_given_by_its_name() -> None:
+    assert definition(difftest.test([RED], ["a"])).combine == "product"
+    assert definition(difftest.test([RED], ["a"], combine="zip")).combine == "zip"
+    assert definition(difftest.visual_regression([RED], combine="zip")).combine == "zip"
+    with pytest.raises(TypeError, match="positional"):
+        difftest.test([RED], ["a"], None, [1], None, None, None, None, "zip")  # type: ignore[misc]
+
+
+def test_a_long_list_is_checked_in_no_time() -> None:
+    """Comparing each value with all before it would be 5·10⁹ comparisons."""
+    numbers = list(range(100_000))
+    test = definition(difftest.test(["{n}"], ["a"], seeds=numbers, variables={"n": numbers}))
+    assert (len(test.seeds), len(test.variables["n"])) == (100_000, 100_000)
+
+
 def test_numbers_among_variables_are_written_out() -> None:
     test = definition(difftest.test(["{n} cats"], ["a"], variables={"n": [1, 2.5, "ten"]}))
     assert test.variables == {"n": ("1", "2.5", "ten")}
@@ -122,7 +137,8 @@ def test_numbers_among_variables_are_written_out() -> None:
         ({"seeds": [1, 2, 1]}, "seeds is [1, 2, 1]; 1 is there twice"),
         ({"reference_dir": 3}, "reference_dir is 3; write a folder's path"),
         ({"suite": "shape"}, "there is no prompt suite `shape`; did you mean `shapes`?"),
-        ({"suite": 3}, "suite is 3; write the name"),
+        ({"suite": 3}, "suite is 3; write the name of a prompt suite, or the path of its file"),
+        ({"combine": "zipped"}, "combine is 'zipped'; did you mean `zip`?"),
         ({"variables": ["red"]}, "variables is ['red']; write a dictionary"),
         ({"variables": {"color": "red"}}, "variables[\"color\"] is 'red'; write a list"),
         ({"variables": {"color": []}}, 'variables["color"] is []; give at least one value'),

@@ -42,7 +42,7 @@ def test_a_test_is_known_by_its_file_and_name_and_stands_at_its_decorator(
         )
         def test_red(): ...
 
-        @difftest.visual_regression(["a blue square"], [7])
+        @difftest.visual_regression(["a blue square"], [7], combine="zip")
         def looks_the_same(): ...
         """,
     )
@@ -58,6 +58,7 @@ def test_a_test_is_known_by_its_file_and_name_and_stands_at_its_decorator(
             "reference_dir": "references",
             "prompts": ["a {size} red circle"],
             "variables": {"size": ["small", "large"]},
+            "combine": "product",
             "negative_prompt": "blur",
             "seeds": [1, 2],
             "suite": None,
@@ -70,6 +71,7 @@ def test_a_test_is_known_by_its_file_and_name_and_stands_at_its_decorator(
             "ssim_threshold": 0.85,
             "prompts": ["a blue square"],
             "variables": {},
+            "combine": "zip",
             "negative_prompt": None,
             "seeds": [7],
             "suite": None,
@@ -391,11 +393,11 @@ def test_an_unknown_metric_is_an_error_at_the_test_that_names_it(repository: Rep
         @difftest.test(["a"], ["clip_scroe"])
         def test_wrong(): ...
 
-        @difftest.test(["a"], ["clip_score", "ssim", "sharpness"])
+        @difftest.test(["a"], ["clip_score", "ssim", "redness"])
         def test_right(): ...
 
-        @difftest.metric("sharpness")
-        def sharpness(image): return 1.0
+        @difftest.metric("redness")
+        def redness(image): return 1.0
         """,
     )
     tests, errors = repository.collect()
@@ -409,7 +411,17 @@ def test_an_unknown_metric_is_an_error_at_the_test_that_names_it(repository: Rep
     ]
 
 
-@pytest.mark.parametrize("home", ["tests/conftest.py", "tests/deep/test_metrics.py", "metrics.py"])
+@pytest.mark.parametrize(
+    "home",
+    [
+        "tests/conftest.py",
+        "tests/metrics.py",
+        "tests/deep/metrics.py",
+        "tests/deep/test_metrics.py",
+        "conftest.py",
+        "metrics.py",
+    ],
+)
 def test_a_metric_is_known_wherever_it_is_declared(repository: Repository, home: str) -> None:
     repository.write(
         home,
@@ -427,6 +439,53 @@ def test_a_metric_is_known_wherever_it_is_declared(repository: Repository, home:
     )
     assert repository.collect_one()["metrics"] == ["brightness"]
     assert _bridge.load_metric("brightness").range == (0.0, 255.0)
+
+
+def test_the_metrics_above_a_folder_of_tests_are_known_in_it(repository: Repository) -> None:
+    """As pytest has it: a part of the tests meets the same conftest.py files as all of them."""
+    declares = "import difftest\n@difftest.metric('{}')\ndef m(image): return 0.0\n"
+    repository.write("conftest.py", declares.format("at_the_root"))
+    repository.write("tests/conftest.py", declares.format("of_the_tests"))
+    repository.write("tests/metrics.py", declares.format("beside"))
+    repository.write("tests/other/conftest.py", "raise RuntimeError('must not be imported')")
+    repository.write(
+        "tests/deep/test_a.py",
+        "import difftest\n@difftest.test(['a'], ['at_the_root', 'of_the_tests'])\ndef test_a(): ...\n",
+    )
+    for part in ("tests/deep", "tests/deep/test_a.py"):
+        tests, errors = repository.collect(part)
+        assert (len(tests), errors) == (1, [])
+    repository.write("tests/test_b.py", "")
+    repository.collect("tests/test_b.py")
+    assert set(difftest.get_registry().metrics) == {"at_the_root", "of_the_tests", "beside"}
+
+
+def test_a_module_of_metrics_runs_once_and_only_if_it_is_difftests(repository: Repository) -> None:
+    repository.write(
+        "tests/metrics.py",
+        """
+        import difftest
+        RUNS = []
+
+        @difftest.metric("m")
+        def m(image): return 0.0
+        """,
+    )
+    repository.write("tests/test_a.py", "import metrics\nmetrics.RUNS.append(1)\n")
+    repository.write("tests/test_b.py", "import metrics\nassert metrics.RUNS == [1]\n")
+    repository.write("tests/prometheus/metrics.py", "raise RuntimeError('must not be imported')")
+    repository.write("tests/broken/metrics.py", "import difftest\n1 / 0\n")
+    _, (error,) = repository.collect()
+    assert error["place"] == {"file": "tests/broken/metrics.py", "line": 2}
+
+
+def test_another_module_of_that_name_does_not_hide_the_metrics(repository: Repository) -> None:
+    declares = "import difftest\n@difftest.metric('{}')\ndef m(image): return 0.0\n"
+    repository.write("metrics.py", declares.format("of_the_product"))
+    repository.write("conftest.py", "import metrics\n")
+    repository.write("tests/metrics.py", declares.format("of_the_tests"))
+    assert repository.collect() == ([], [])
+    assert set(difftest.get_registry().metrics) == {"of_the_product", "of_the_tests"}
 
 
 def test_one_metric_declared_by_two_files_is_an_error_that_names_both(

@@ -1,9 +1,9 @@
-"""Prompt suites that come with difftest, each a JSON file of this folder."""
+"""Prompt suites: those that come with difftest, each a JSON file of this folder, and those of a repository."""
 
 from __future__ import annotations
 
 import functools
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class SuitePrompt:
     id: str
     text: str
     tags: tuple[str, ...]
-    #: What the prompt is there to find out.
+    #: What the prompt is there to find out, and what a reviewer should look for.
     notes: str
 
 
@@ -50,18 +50,48 @@ class PromptSuite:
 
 
 def list_suites() -> list[str]:
-    """The names of the prompt suites there are."""
-    return sorted(file.stem for file in _FOLDER.glob("*.json"))
+    """The names of the prompt suites that come with difftest."""
+    return list(_names())
+
+
+def get_suite(name: str | os.PathLike[str]) -> PromptSuite:
+    """The prompt suite of this name, or of this file: JSON, YAML or text.
+
+    A path is relative to the file of the code that asks for it, else to the repository's root (the current folder,
+    where difftest does not run). Raises ``ConfigurationError``, with the nearest name, or with the file and the line of
+    what cannot be used; ``MissingDependencyError`` where a YAML file needs the package ``pyyaml``.
+    """
+    if isinstance(name, str):
+        if name in _names():
+            return _builtin(name)
+        if not _is_path(name):
+            raise ConfigurationError(
+                f"there is no prompt suite `{name}`; {suggestion(name, _names())}; "
+                'a file is named with its ending: "prompts.yaml", ".json" or ".txt"'
+            )
+    elif not isinstance(name, os.PathLike):
+        raise ConfigurationError(
+            f"suite is {name!r}; write the name of a prompt suite, or the path of its file"
+        )
+    from difftest.suites import files
+
+    return files.read(os.fspath(name))
+
+
+def _is_path(name: str) -> bool:
+    """Names of suites have neither folders nor an ending."""
+    return "/" in name or os.sep in name or bool(Path(name).suffix)
 
 
 @functools.cache
-def get_suite(name: str) -> PromptSuite:
-    """The prompt suite of this name. Raises ``ConfigurationError``, with the nearest name."""
-    known = list_suites()
-    if name not in known:
-        raise ConfigurationError(
-            f"there is no prompt suite `{name}`; {suggestion(str(name), known)}"
-        )
+def _names() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in _FOLDER.glob("*.json")))
+
+
+@functools.cache
+def _builtin(name: str) -> PromptSuite:
+    import json
+
     content = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return PromptSuite(
         name=name,
