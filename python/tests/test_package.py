@@ -70,10 +70,10 @@ def test_the_version_is_the_workspaces() -> None:
 
 
 def test_a_missing_dependency_says_how_to_install_it() -> None:
-    error = difftest.MissingDependencyError("torch", "the torch back end", extra="torch")
+    error = difftest.MissingDependencyError("torch", "the generator `diffusers`", extra="diffusers")
     assert str(error) == (
-        "the torch back end needs the package `torch`, which is not installed here: "
-        "pip install 'difftest[torch]'"
+        "the generator `diffusers` needs the package `torch`, which is not installed here: "
+        "pip install 'difftest[diffusers]'"
     )
     assert isinstance(error, ImportError)
 
