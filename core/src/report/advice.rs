@@ -4,26 +4,44 @@ use crate::event::TestOutcome;
 use crate::result::{Run, TestRun};
 use crate::suite::TestKind;
 
-/// One sentence that ends in a command; none where the test passed.
-pub fn next_step(run: &Run, test: &TestRun) -> Option<String> {
+/// What to do, and the command that does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub what: &'static str,
+    pub command: String,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.what, self.command)
+    }
+}
+
+/// The next step; none where the test passed.
+pub fn next_step(run: &Run, test: &TestRun) -> Option<Step> {
     let id = quoted(test.spec.id.as_str());
-    let alone = format!("difftest run --test {id}");
-    Some(match test.outcome {
+    let (what, command) = match test.outcome {
         Some(TestOutcome::Passed) => return None,
         Some(TestOutcome::NotRun) | None => {
-            format!("run the rest: difftest run --resume {}", quoted(&run.id))
+            ("run the rest", format!("difftest run --resume {}", quoted(&run.id)))
         }
         Some(TestOutcome::Error) if lacks_baseline(test) => {
-            format!("make the missing baselines: difftest baseline save --filter {id}")
+            ("make the missing baselines", format!("difftest baseline save --test {id}"))
         }
-        Some(TestOutcome::Error) => format!("mend what broke, then: {alone}"),
+        Some(TestOutcome::Error) => {
+            ("mend what broke, and run it alone", format!("difftest run --test {id}"))
+        }
         Some(TestOutcome::Failed) => match test.spec.kind {
-            TestKind::VisualRegression { .. } => format!(
-                "look at the images; if the change is meant: difftest baseline update --filter {id}"
+            TestKind::VisualRegression { .. } => (
+                "look at the images; if the change is meant",
+                format!("difftest baseline update --test {id}"),
             ),
-            TestKind::Quality { .. } => format!("look at the images, then: {alone}"),
+            TestKind::Quality { .. } => {
+                ("look at the images, and run it alone", format!("difftest run --test {id}"))
+            }
         },
-    })
+    };
+    Some(Step { what, command })
 }
 
 /// The engine's own sentence; see `runner/src/engine/reference.rs`.

@@ -162,7 +162,7 @@ fn suite<W: Write>(
     element(writer, "testsuite", &attributes, |writer| {
         element(writer, "properties", &[], |writer| {
             for (name, value) in properties(run, tests) {
-                element(writer, "property", &[("name", &name), ("value", &value)], |_| Ok(()))?;
+                empty(writer, "property", &[("name", &name), ("value", &value)])?;
             }
             Ok(())
         })?;
@@ -237,8 +237,7 @@ fn case<W: Write>(
                 problem(writer, "error", "error", &first("broke"), &details(run, test))?;
             }
             Some(TestOutcome::NotRun) | None => {
-                let message = xml_text(&first("not run"));
-                element(writer, "skipped", &[("message", &message)], |_| Ok(()))?;
+                empty(writer, "skipped", &[("message", &first("not run"))])?;
             }
         }
         let images = images(test, folder);
@@ -308,17 +307,25 @@ fn element<W: Write>(
     attributes: &[(&str, &str)],
     inside: impl FnOnce(&mut Writer<W>) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    let attributes: Vec<(&str, String)> = attributes
-        .iter()
-        // A parser would turn these into spaces anyway (XML 1.0 §3.3.3).
-        .map(|(name, value)| (*name, xml_text(value).replace(['\n', '\t'], " ")))
-        .collect();
-    let mut element = writer.create_element(tag);
-    for (name, value) in &attributes {
-        element = element.with_attribute((*name, &**value));
-    }
-    element.write_inner_content(inside)?;
-    Ok(())
+    let attributes = safe(attributes);
+    let attributes = attributes.iter().map(|(name, value)| (*name, &**value));
+    writer.create_element(tag).with_attributes(attributes).write_inner_content(inside).map(|_| ())
+}
+
+fn empty<W: Write>(
+    writer: &mut Writer<W>,
+    tag: &str,
+    attributes: &[(&str, &str)],
+) -> std::io::Result<()> {
+    let attributes = safe(attributes);
+    let attributes = attributes.iter().map(|(name, value)| (*name, &**value));
+    writer.create_element(tag).with_attributes(attributes).write_empty().map(|_| ())
+}
+
+/// Line feeds as the spaces that a parser would make of them anyway (XML 1.0 §3.3.3).
+fn safe<'a>(attributes: &[(&'a str, &str)]) -> Vec<(&'a str, String)> {
+    let safe = |value: &str| xml_text(value).replace(['\n', '\t'], " ");
+    attributes.iter().map(|(name, value)| (*name, safe(value))).collect()
 }
 
 fn text<W: Write>(

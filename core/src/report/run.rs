@@ -3,13 +3,18 @@
 use std::fmt::Write as _;
 
 use super::markdown::{code, prose};
-use super::{MAX_CHECK_TEXT, Room, fitting};
+use super::{MAX_CHECK_TEXT, Room, fitting, sections};
 use crate::event::{RunStatus, TestOutcome};
-use crate::result::{RunReport, Summary, TestReport};
+use crate::report::figures::{self, count, limit, score};
+use crate::result::{Peak, RunReport, Summary, TestReport};
 
-/// The whole report, at most [`MAX_CHECK_TEXT`] bytes.
+/// Broken cells named for each test, where there is room for any.
+const SHOWN_FAILURES: usize = 5;
+
+/// The whole report, at most [`MAX_CHECK_TEXT`] bytes: it fits a comment as well as a step's
+/// summary. What is left out is said.
 pub fn markdown(report: &RunReport) -> String {
-    fitting(MAX_CHECK_TEXT, 0, |room| render(report, room))
+    fitting(MAX_CHECK_TEXT, SHOWN_FAILURES, |room| render(report, room))
 }
 
 fn render(report: &RunReport, room: Room) -> String {
@@ -20,16 +25,7 @@ fn render(report: &RunReport, room: Room) -> String {
         None => "⚠️ did not finish",
     };
     let mut out = format!("## difftest: {status}\n\n");
-    let images: usize = report.results.iter().map(|t| t.images.len()).sum();
-    let _ = writeln!(
-        out,
-        "{} of {} tests passed · {images} images in {:.1} s · model {} on {}\n",
-        report.total_passed,
-        report.results.len(),
-        report.duration_ms / 1000.0,
-        code(&report.model),
-        code(&report.environment.device),
-    );
+    let _ = writeln!(out, "{}\n", totals(report));
     for error in report.collection_errors.iter().take(room.rows) {
         let at = format!("{}:{}", error.place.file, error.place.line);
         let _ = writeln!(
@@ -39,46 +35,97 @@ fn render(report: &RunReport, room: Room) -> String {
             prose(&error.message)
         );
     }
-    if !report.results.is_empty() {
-        out.push_str("| test | metric | mean | 95% interval | min | threshold | result |\n");
-        out.push_str("|---|---|--:|---|--:|--:|---|\n");
-        for test in report.results.iter().take(room.rows) {
+    let unread = report.collection_errors.len();
+    sections::more(&mut out, unread, room.rows, "files that could not be read");
+    // Those that did not pass first: they are the last to be left out.
+    let mut tests: Vec<&TestReport> = report.results.iter().collect();
+    tests.sort_by_key(|t| t.passed);
+    if !tests.is_empty() {
+        out.push_str(
+            "| test | metric | mean | 95% interval | min | threshold | images | result |\n",
+        );
+        out.push_str("|---|---|--:|---|--:|--:|--:|---|\n");
+        for test in tests.iter().take(room.rows) {
             rows(&mut out, test);
         }
+        sections::more(&mut out, tests.len(), room.rows, "tests");
     }
-    for test in report.results.iter().filter(|t| !t.reasons.is_empty()).take(room.rows) {
-        let _ = writeln!(out, "\n{}:\n", code(test.id.as_str()));
-        for reason in &test.reasons {
-            let _ = writeln!(out, "- {}", prose(reason));
-        }
+    let with_reasons = || tests.iter().filter(|t| !t.reasons.is_empty());
+    for test in with_reasons().take(room.rows) {
+        reasons(&mut out, test, room);
     }
+    sections::more(&mut out, with_reasons().count(), room.rows, "tests that did not pass");
     out
+}
+
+/// One line: what passed, how much it was, what it took.
+fn totals(report: &RunReport) -> String {
+    let images: usize = report.results.iter().map(|t| t.images.len()).sum();
+    let mut parts = vec![
+        format!("{} of {} passed", report.total_passed, count(report.results.len(), "test")),
+        format!("{} in {}", count(images, "image"), figures::duration(report.duration_ms)),
+        format!("model {} on {}", code(&report.model), code(&report.environment.device)),
+    ];
+    let cost = report.results.iter().filter_map(|t| t.cost_usd).reduce(|a, b| a + b);
+    parts.extend(cost.map(figures::dollars));
+    let peak = Peak {
+        rss_bytes: report.results.iter().filter_map(|t| t.peak.rss_bytes).max(),
+        vram_bytes: report.results.iter().filter_map(|t| t.peak.vram_bytes).max(),
+    };
+    parts.extend(figures::memory(&peak).map(|memory| format!("peak memory {memory}")));
+    parts.join(" · ")
 }
 
 fn rows(out: &mut String, test: &TestReport) {
     let name = code(&test.name);
     let result = outcome(test.outcome);
     if test.metrics.is_empty() {
-        let _ = writeln!(out, "| {name} | – | – | – | – | – | {result} |");
+        let _ = writeln!(out, "| {name} | – | – | – | – | – | – | {result} |");
     }
     for (metric, report) in &test.metrics {
         let summary = &report.summary;
-        let threshold = report.threshold.map_or("–".into(), |t| format!("{t}"));
+        let threshold = report.threshold.map_or("–".into(), limit);
         let mark = if report.passed { "" } else { " ❌" };
         let _ = writeln!(
             out,
-            "| {name} | {} | {:.4}{mark} | {} | {:.4} | {threshold} | {result} |",
+            "| {name} | {} | {}{mark} | {} | {} | {threshold} | {} | {result} |",
             code(metric),
-            summary.mean,
+            score(summary.mean),
             interval(summary),
-            summary.min,
+            score(summary.min),
+            summary.sample_count,
         );
+    }
+}
+
+/// Why a test did not pass, and which of its images broke.
+fn reasons(out: &mut String, test: &TestReport, room: Room) {
+    let _ = writeln!(out, "\n{}:\n", code(test.id.as_str()));
+    for reason in &test.reasons {
+        let _ = writeln!(out, "- {}", prose(reason));
+    }
+    for (metric, report) in &test.metrics {
+        if let Some(note) = &report.note {
+            let _ = writeln!(out, "- {}: {}", code(metric), prose(note));
+        }
+    }
+    for failure in test.failures.iter().take(room.images) {
+        let _ = writeln!(
+            out,
+            "- {}, seed {}: {}",
+            code(&failure.prompt),
+            failure.seed,
+            prose(&failure.reason)
+        );
+    }
+    if room.images > 0 {
+        sections::more(out, test.failures.len(), room.images, "failed cells");
     }
 }
 
 fn interval(summary: &Summary) -> String {
     match (summary.ci_lower, summary.ci_upper) {
-        (Some(lower), Some(upper)) => format!("[{lower:.4}, {upper:.4}]"),
+        (Some(lower), Some(upper)) => format!("[{}, {}]", score(lower), score(upper)),
         _ => "–".into(),
     }
 }

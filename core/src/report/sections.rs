@@ -127,7 +127,7 @@ fn image(url: &str, side: &str, prompt: &str) -> String {
     format!("<img src=\"{url}\" width=\"160\" alt=\"{alt}\">")
 }
 
-fn more(out: &mut String, total: usize, shown: usize, what: &str) {
+pub(super) fn more(out: &mut String, total: usize, shown: usize, what: &str) {
     if total > shown {
         let _ = writeln!(out, "\n… and {} more {what}.", total - shown);
     }

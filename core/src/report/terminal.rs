@@ -142,9 +142,6 @@ impl Page {
         };
         let place = format!("  {word} at {}:{}", test.spec.place.file, test.spec.place.line);
         self.line(0, &[(ink, mark), (Ink::Bold, test.spec.id.as_str()), (Ink::Dim, &place)]);
-        for (name, metric) in &shown.metrics {
-            self.metric(4, run, test, name, metric, trends);
-        }
         for reason in test.reasons.iter().take(SHOWN_REASONS) {
             self.line(4, &[(Ink::Plain, reason)]);
         }
@@ -155,8 +152,19 @@ impl Page {
         if test.outcome == Some(TestOutcome::Failed) {
             self.worst(run, test, shown);
         }
-        if let Some(step) = advice::next_step(run, test) {
-            self.line(4, &[(Ink::Dim, "→ "), (Ink::Plain, &step)]);
+        for (name, metric) in &shown.metrics {
+            self.metric(4, run, test, name, metric, trends);
+        }
+        if let Some(advice::Step { what, command }) = advice::next_step(run, test) {
+            // A command is never folded: it is there to be copied.
+            let command = visible(&command);
+            let what = format!("{what}: ");
+            if 4 + "→ ".width() + what.width() + command.width() <= self.look.width {
+                self.raw(4, &[(Ink::Dim, "→ "), (Ink::Plain, &what), (Ink::Bold, &command)]);
+            } else {
+                self.line(4, &[(Ink::Dim, "→ "), (Ink::Plain, &what)]);
+                self.raw(6, &[(Ink::Bold, &command)]);
+            }
         }
     }
 
@@ -252,9 +260,18 @@ impl Page {
         self.out.push('\n');
     }
 
-    /// One paragraph, made visible, folded at spaces to the width; later lines are set in.
+    /// One paragraph, folded at spaces to the width; later lines are set in.
     fn line(&mut self, indent: usize, parts: &[(Ink, &str)]) {
         let width = if self.look.width < NARROWEST { usize::MAX } else { self.look.width };
+        self.folded(indent, parts, width);
+    }
+
+    /// One line, however long.
+    fn raw(&mut self, indent: usize, parts: &[(Ink, &str)]) {
+        self.folded(indent, parts, usize::MAX);
+    }
+
+    fn folded(&mut self, indent: usize, parts: &[(Ink, &str)], width: usize) {
         let mut column = 0;
         let space = |out: &mut String, n: usize| out.extend(std::iter::repeat_n(' ', n));
         space(&mut self.out, indent);

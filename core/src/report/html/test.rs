@@ -91,13 +91,7 @@ fn reasons(run: &Run, test: &TestRun, compared: Option<&TestComparison>) -> Mark
             }
         }
         @if let Some(step) = &step {
-            p.step {
-                "What to do: "
-                @match step.split_once(": difftest ") {
-                    Some((what, command)) => { (what) ": " code { "difftest " (command) } }
-                    None => (step),
-                }
-            }
+            p.step { "What to do: " (step.what) ": " code { (step.command) } }
         }
     }
 }
