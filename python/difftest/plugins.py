@@ -6,11 +6,13 @@ Nothing is looked for before a name is asked for that difftest does not have its
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from difftest.errors import DifftestError
 from difftest.traces import describe
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GENERATORS = "difftest.generators"
 METRICS = "difftest.metrics"
@@ -18,6 +20,9 @@ METRICS = "difftest.metrics"
 
 def names(group: str) -> list[str]:
     """The names that installed distributions bring, sorted."""
+    # Half of the time that discovery's imports take, for what most runs never ask.
+    from importlib.metadata import entry_points
+
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
@@ -29,6 +34,8 @@ def find(
     Raises ``error`` where the name is one of difftest's ``own``, or where two distributions claim it: whose was meant
     is not for us to guess.
     """
+    from importlib.metadata import entry_points
+
     # One distribution may be found twice, by two entries of sys.path.
     found = {
         (_distribution(entry), entry.value): entry for entry in entry_points(group=group, name=name)
