@@ -105,7 +105,7 @@ def _spec(test: CollectedTest) -> dict[str, Any]:
     return {
         "id": test.id,
         "place": {
-            "file": discovery.relative(Path(definition.file), _root),
+            "file": discovery.relative(definition.file, _root),
             "line": definition.line,
         },
         **kind,

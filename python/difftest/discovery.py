@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import tokenize
@@ -232,6 +233,11 @@ def _line(file: Path, line: int) -> str:
         return ""
 
 
-def relative(file: Path, root: Path) -> str:
+def relative(file: str | Path, root: str | Path) -> str:
     """The path as ids and annotations have it: relative to the root, with `/`."""
+    return _relative(str(file), str(root))
+
+
+@functools.lru_cache(maxsize=4096)
+def _relative(file: str, root: str) -> str:
     return Path(os.path.relpath(file, root)).as_posix()

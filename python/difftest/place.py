@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable
@@ -50,13 +51,19 @@ def of_decorator(target: Callable[..., Any], called: tuple[Line, ...]) -> tuple[
     line = within(called)
     if line is None and sys.version_info >= (3, 11):  # before, it is applied at the line of `def`
         line = within(running())
-    return str(Path(code.co_filename).resolve()), line or first
+    return _resolved(code.co_filename), line or first
 
 
 def _of_class(target: type, called: tuple[Line, ...]) -> tuple[str, int]:
     """A class does not know its lines: that of its module which made the decorator is taken."""
     for line in called:
         if line.module == target.__module__:
-            return str(Path(line.file).resolve()), line.number
+            return _resolved(line.file), line.number
     file = getattr(sys.modules.get(target.__module__), "__file__", None)
-    return str(Path(file).resolve()) if file else "<unknown>", 1
+    return _resolved(file) if file else "<unknown>", 1
+
+
+@functools.lru_cache(maxsize=4096)
+def _resolved(file: str) -> str:
+    """Asking the file system for every test of a file takes longer than all else that declaring it does."""
+    return str(Path(file).resolve())
