@@ -1,0 +1,2 @@
+//! The HTTP back ends against stand-ins that speak each provider's documented protocol.
+#![allow(clippy::unwrap_used, reason = "a failed test should panic")]
