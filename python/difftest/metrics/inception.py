@@ -42,22 +42,20 @@ class Inception:
         self._resize: Any = build_resizer("clean")
         self._placed = backbone.Placed("Inception", network(file), device)
         self._known = backbone.ImageFeatures()
-        self._folders: dict[Path, Features] = {}
+        self._folders: dict[tuple[tuple[Path, int, int], ...], Features] = {}
         self.weights = weights.digest([file])
 
     def features(self, images: Sequence[Image]) -> Features:
         """Of images of any size; an image seen before is not computed again."""
         return np.stack(self._known.of(images, self._features))
 
-    def folder(self, folder: Path, metric: str) -> Features:
-        """Of every image file below a folder; computed once. Raises ``MetricError`` where there is none."""
-        folder = folder.resolve()
-        if folder not in self._folders:
-            rows = [self._features(batch) for batch in _batches(_read(folder, metric))]
-            if not rows:
-                raise MetricError(f"{metric}: the reference_dir {folder} holds no image")
-            self._folders[folder] = np.concatenate(rows)
-        return self._folders[folder]
+    def folder(self, files: Sequence[Path], metric: str) -> Features:
+        """Of image files, read one by one; computed once for the files as they are."""
+        key = tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+        if key not in self._folders:
+            read = (_pixels(file, metric) for file in files)
+            self._folders[key] = np.concatenate([self._features(batch) for batch in _batches(read)])
+        return self._folders[key]
 
     def _features(self, images: list[Image]) -> Features:
         import torch
@@ -98,10 +96,9 @@ def network(file: Path) -> Any:
     return built.eval()
 
 
-def _read(folder: Path, metric: str) -> Iterator[Image]:
-    for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in _IMAGES:
-            yield _pixels(file, metric)
+def image_files(folder: Path) -> list[Path]:
+    """Every image file in a folder and below it, in the order of their paths."""
+    return sorted(file for file in folder.resolve().rglob("*") if file.suffix.lower() in _IMAGES)
 
 
 def _pixels(file: Path, metric: str) -> Image:

@@ -55,8 +55,11 @@ class Pool:
         self._metric, self._min_samples = metric, min_samples
         self._inception, self._score = inception, score
         with faults.computing(metric, EXTRA):
-            self._reference = inception.folder(Path(reference_dir), metric)
-        self._check(len(self._reference), f"reference images in {reference_dir}")
+            from difftest.metrics.inception import image_files
+
+            files = image_files(Path(reference_dir))
+            self._check(len(files), f"reference images in {reference_dir}")
+            self._reference = inception.folder(files, metric)
         self._rows: list[Features] = []
 
     def update(
