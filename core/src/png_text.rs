@@ -133,6 +133,22 @@ pub fn is_png(bytes: &[u8]) -> bool {
     bytes.starts_with(&SIGNATURE)
 }
 
+/// Width and height in pixels, as the file's header says.
+///
+/// # Errors
+/// Bytes that are no PNG, a damaged header.
+pub fn size(png: &[u8]) -> Result<(u32, u32), PngTextError> {
+    let header = Chunks::of(png)?.read()?;
+    let damaged = PngTextError::Damaged { at: header.at, what: "its header is too short" };
+    match header.content.split_first_chunk::<4>() {
+        Some((width, rest)) if rest.len() == 9 => {
+            let height = [rest[0], rest[1], rest[2], rest[3]];
+            Ok((u32::from_be_bytes(*width), u32::from_be_bytes(height)))
+        }
+        _ => Err(damaged),
+    }
+}
+
 /// All texts of a file in their order. What follows `IEND` is not looked at.
 ///
 /// # Errors

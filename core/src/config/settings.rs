@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::quantity::{parse_duration, parse_size, show_duration, show_size};
 use crate::metric::nearest;
-use crate::recipe::RecipeSettings;
+use crate::recipe::{RecipeError, RecipeSettings};
 
 /// Every key of a suite, and of the top of the file.
 pub const KEYS: [&str; 16] = [
@@ -99,7 +99,7 @@ pub enum Given {
 }
 
 /// Why a key cannot be set so.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SetError {
     #[error("unknown key `{key}`; {hint}")]
     Unknown { key: String, hint: String },
@@ -107,6 +107,8 @@ pub enum SetError {
     Wrong { key: String, given: String, wanted: &'static str },
     #[error("`test_dir = \"{0}\"` leaves the repository; give a path below its root")]
     Leaves(String),
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
 }
 
 impl Default for Settings {
@@ -143,7 +145,7 @@ impl Settings {
     pub fn set(&mut self, key: &str, given: &Given, origin: Origin) -> Result<(), SetError> {
         let value = Reader { key, given };
         match key.split_once('.') {
-            Some(("recipe", field)) => self.set_recipe(key, field, given)?,
+            Some(("recipe", field)) => return self.set_recipe(field, given, origin),
             Some(("options", option)) if !option.is_empty() => {
                 let value = match given {
                     Given::Typed(value) => value.clone(),
@@ -174,31 +176,13 @@ impl Settings {
         Ok(())
     }
 
-    fn set_recipe(&mut self, key: &str, field: &str, given: &Given) -> Result<(), SetError> {
-        let value = match given {
-            Given::Typed(value) => value.clone(),
-            // A number where it reads as one; text otherwise.
-            Given::Text(text) => {
-                serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
-            }
+    /// `recipe.lora` and `recipe.size` set the fields that they are short for.
+    fn set_recipe(&mut self, field: &str, given: &Given, origin: Origin) -> Result<(), SetError> {
+        let fields = match given {
+            Given::Typed(value) => self.recipe.set_value(field, value)?,
+            Given::Text(text) => self.recipe.set_text(field, text)?,
         };
-        let Ok(Value::Object(mut fields)) = serde_json::to_value(&self.recipe) else {
-            return Err(unknown(key, &RECIPE));
-        };
-        if !RECIPE.contains(&field) {
-            return Err(unknown(field, &RECIPE));
-        }
-        fields.insert(field.to_owned(), value);
-        self.recipe = serde_json::from_value(Value::Object(fields)).map_err(|_| {
-            Reader { key, given }.wrong(match field {
-                "scheduler" => "a scheduler's id, as in \"dpmpp_2m_karras\"",
-                "loras" => {
-                    "a list of tables, as in [{ name = \"style.safetensors\", weight = 0.8 }]"
-                }
-                "guidance" | "denoise" => "a number",
-                _ => "an integer from 1",
-            })
-        })?;
+        self.origins.extend(fields.iter().map(|f| (format!("recipe.{f}"), origin.clone())));
         Ok(())
     }
 
@@ -242,10 +226,6 @@ impl Settings {
             .collect()
     }
 }
-
-/// The fields of `[recipe]`.
-pub(super) const RECIPE: [&str; 8] =
-    ["width", "height", "steps", "guidance", "scheduler", "loras", "clip_skip", "denoise"];
 
 pub(super) fn unknown(key: &str, known: &[&str]) -> SetError {
     let hint = match nearest(key, known.iter().copied()) {
@@ -385,7 +365,7 @@ mod tests {
         );
         assert!(wrong("jobs", json!(0)).contains("an integer from 1"));
         assert!(wrong("network", json!("no")).contains("true or false"));
-        assert!(wrong("recipe.steps", json!("many")).contains("an integer"));
+        assert!(wrong("recipe.steps", json!("many")).contains("`steps` is `many`"));
         assert!(wrong("recipe.stpes", json!(3)).contains("did you mean `steps`?"));
         assert!(wrong("modle", json!("x")).contains("did you mean `model`?"));
         assert!(wrong("test_dir", json!("../etc")).contains("leaves the repository"));

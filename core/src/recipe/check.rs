@@ -13,7 +13,7 @@ pub const MAX_STEPS: u32 = 1_000;
 pub const MAX_CLIP_SKIP: u32 = 12;
 
 /// The fields of [`RecipeSettings`], as `--recipe` and `[recipe]` write them.
-pub const SETTINGS: [&str; 8] =
+pub static SETTINGS: [&str; 8] =
     ["width", "height", "steps", "guidance", "scheduler", "loras", "clip_skip", "denoise"];
 
 impl RecipeSettings {

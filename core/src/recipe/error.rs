@@ -13,8 +13,6 @@ pub enum RecipeError {
     UnknownField { field: String, mend: String },
     #[error("a recipe needs a `{field}`, and this one has none")]
     Missing { field: &'static str },
-    #[error("`{setting}` sets nothing; write KEY=VALUE, for instance `steps=20`")]
-    NotASetting { setting: String },
     #[error("the recipe's `scheduler`: {0}")]
     Scheduler(#[from] SchedulerError),
     /// The back end cannot do what is asked.

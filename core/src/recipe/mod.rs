@@ -9,12 +9,14 @@ mod embedded;
 mod error;
 pub mod onnx;
 mod setting;
+mod shown;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::{MAX_CLIP_SKIP, MAX_SIDE, MAX_STEPS, SETTINGS};
 pub use embedded::{KEYWORD, Reading, Tool, read, texts};
 pub use error::RecipeError;
+pub use shown::schedulers;
 
 /// Everything that decides one image, beside the model itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

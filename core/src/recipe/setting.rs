@@ -2,43 +2,109 @@
 
 use std::str::FromStr;
 
+use serde_json::{Map, Value};
+
 use super::check::{SETTINGS, unknown};
 use super::{Lora, RecipeError, RecipeSettings};
 
-/// What `--recipe` takes as a key: one LoRA at a time, each further one on top.
-const KEYS: [&str; 8] =
-    ["width", "height", "steps", "guidance", "scheduler", "lora", "clip_skip", "denoise"];
+/// What `--recipe` takes as a key, beside the fields themselves: one LoRA more, both sides at once.
+const SHORT: [&str; 2] = ["lora", "size"];
+const SIZE: &str = "WIDTHxHEIGHT in pixels";
 
 impl RecipeSettings {
-    /// Sets what `KEY=VALUE` says: `steps=20`, `size=512x768`, `scheduler=DPM++ 2M Karras`,
-    /// `lora=name:0.8` (repeatable). An empty value takes the setting back.
+    /// Sets a field from text, as in `--recipe KEY=VALUE`, and answers which fields it has set:
+    /// `steps` with `20`, `size` with `512x768`, `scheduler` with `DPM++ 2M Karras`, `loras` with
+    /// `style:0.8, detail` for the whole stack, `lora` with `style:0.8` for one more on top. An
+    /// empty text takes the field back.
     ///
     /// # Errors
-    /// An unknown key with the nearest one, a value that cannot be read or is out of its range.
-    pub fn set(&mut self, setting: &str) -> Result<(), RecipeError> {
-        let Some((key, value)) = setting.split_once('=') else {
-            return Err(RecipeError::NotASetting { setting: setting.to_owned() });
-        };
-        let (key, value) = (key.trim(), value.trim());
-        match key {
-            "width" => self.width = read(key, value, "1 to 16384 pixels")?,
-            "height" => self.height = read(key, value, "1 to 16384 pixels")?,
+    /// An unknown key with the nearest one; a value that cannot be read or is out of its range.
+    pub fn set_text(
+        &mut self,
+        key: &str,
+        value: &str,
+    ) -> Result<&'static [&'static str], RecipeError> {
+        let mut set = self.clone();
+        let fields: &'static [&'static str] = match key {
+            "width" => {
+                set.width = read(key, value, "1 to 16384 pixels")?;
+                &["width"]
+            }
+            "height" => {
+                set.height = read(key, value, "1 to 16384 pixels")?;
+                &["height"]
+            }
             "size" => {
                 let (width, height) = value.split_once(['x', '×']).unwrap_or((value, value));
-                self.width = read(key, width, "WIDTHxHEIGHT in pixels")?;
-                self.height = read(key, height, "WIDTHxHEIGHT in pixels")?;
+                if width.trim().is_empty() != height.trim().is_empty() {
+                    return Err(RecipeError::value(key, format!("`{value}`"), SIZE));
+                }
+                set.width = read(key, width, SIZE)?;
+                set.height = read(key, height, SIZE)?;
+                &["width", "height"]
             }
-            "steps" => self.steps = read(key, value, "1 to 1000")?,
-            "guidance" => self.guidance = read(key, value, "a number of at least 0")?,
-            "scheduler" => self.scheduler = read(key, value, "a scheduler")?,
-            "lora" | "loras" if value.is_empty() => self.loras.clear(),
-            "lora" | "loras" => self.loras.push(lora(value)?),
-            "clip_skip" => self.clip_skip = read(key, value, "1 (no layer left out) to 12")?,
-            "denoise" => self.denoise = read(key, value, "0 to 1")?,
-            _ => return Err(unknown(key, &KEYS)),
+            "steps" => {
+                set.steps = read(key, value, "1 to 1000")?;
+                &["steps"]
+            }
+            "guidance" => {
+                set.guidance = read(key, value, "a number of at least 0")?;
+                &["guidance"]
+            }
+            "scheduler" => {
+                set.scheduler = read(key, value, "a scheduler")?;
+                &["scheduler"]
+            }
+            "loras" => {
+                let each = value.split(',').filter(|one| !one.trim().is_empty());
+                set.loras = each.map(lora).collect::<Result<_, _>>()?;
+                &["loras"]
+            }
+            "lora" => {
+                set.loras.push(lora(value)?);
+                &["loras"]
+            }
+            "clip_skip" => {
+                set.clip_skip = read(key, value, "1 (no layer left out) to 12")?;
+                &["clip_skip"]
+            }
+            "denoise" => {
+                set.denoise = read(key, value, "0 to 1")?;
+                &["denoise"]
+            }
+            _ => {
+                let known: Vec<&str> = SETTINGS.into_iter().chain(SHORT).collect();
+                return Err(unknown(key, &known));
+            }
+        };
+        *self = set.checked()?;
+        Ok(fields)
+    }
+
+    /// Sets a field from a value of its kind, as in a table `[recipe]`. A text is read as
+    /// [`Self::set_text`] reads it.
+    ///
+    /// # Errors
+    /// As [`Self::set_text`].
+    pub fn set_value(
+        &mut self,
+        key: &str,
+        value: &Value,
+    ) -> Result<&'static [&'static str], RecipeError> {
+        if let Some(text) = value.as_str() {
+            return self.set_text(key, text);
         }
-        *self = std::mem::take(self).checked()?;
-        Ok(())
+        let Some(at) = SETTINGS.iter().position(|field| *field == key) else {
+            return self.set_text(key, &value.to_string());
+        };
+        let one = Map::from_iter([(key.to_owned(), value.clone())]);
+        let one = Self::from_value(&Value::Object(one))?;
+        *self = if key == "loras" {
+            Self { loras: one.loras, ..std::mem::take(self) }
+        } else {
+            one.over(std::mem::take(self))
+        };
+        Ok(&SETTINGS[at..=at])
     }
 
     /// These settings where they are set, else those of `below`: a suite's over the file's, the
@@ -89,6 +155,7 @@ fn read<T: FromStr>(
 /// `name`, or `name:weight`; a name with a colon of its own, as in `C:\loras\x.safetensors`,
 /// keeps it where no number follows.
 fn lora(text: &str) -> Result<Lora, RecipeError> {
+    let text = text.trim();
     match text.rsplit_once(':') {
         Some((name, weight)) if weight.trim().parse::<f64>().is_ok() => {
             let weight = weight.trim().parse().unwrap_or(1.0);

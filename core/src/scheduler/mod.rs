@@ -217,9 +217,13 @@ impl Scheduler {
     /// For a back end that does not have it, the one most like it that it has: the same solver
     /// with its own schedule, else a solver like it, with the same schedule where possible.
     pub fn nearest_in(&self, back_end: BackEnd) -> Option<&'static Scheduler> {
+        // A solver's own spacing of timesteps says nothing of another's.
+        let is_own_spacing = self.schedule == self.solver.own
+            && matches!(self.schedule, Schedule::DdimUniform | Schedule::SgmUniform);
         let mut solver = self.solver;
         for _ in 0..solvers::ALL.len() {
-            let candidates = [self.schedule, solver.own, Schedule::Uniform];
+            let first = if is_own_spacing { solver.own } else { self.schedule };
+            let candidates = [first, solver.own, Schedule::Uniform];
             let found = candidates.into_iter().find_map(|schedule| {
                 let of_both = |s: &&Scheduler| {
                     std::ptr::eq(s.solver, solver) && s.schedule == schedule && s.is_in(back_end)

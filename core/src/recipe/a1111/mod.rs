@@ -45,7 +45,8 @@ pub fn request_in(recipe: &Recipe, dialect: Dialect) -> Result<Value, RecipeErro
         );
     }
     if let Some(denoise) = settings.denoise.filter(|denoise| *denoise < 1.0) {
-        let why = "starts txt2img from noise alone, so there is nothing to keep; leave it out";
+        let why = "starts txt2img from noise alone: leave it out (for the second pass of a hires fix, set \
+                   `denoising_strength` in [options.input])";
         return cannot("denoise", denoise.to_string(), why);
     }
     let prompt = lora_tags::appended(&recipe.prompt, &settings.loras)?;
