@@ -23,8 +23,7 @@ fn of_json(json: &Value) -> String {
     let error = &json["error"];
     let said = [
         joined(&[&error["message"], &error["details"]]),
-        joined(&[error, &json["errors"], &json["detail"]]),
-        joined(&[&json["title"], &json["detail"]]),
+        joined(&[error, &json["title"], &json["detail"], &json["errors"]]),
         joined(&[&json["message"]]),
     ];
     let code = match error["code"].as_str() {

@@ -67,7 +67,7 @@ impl FromStr for JsonPath {
                 steps.push(step);
                 rest = after.strip_prefix(']').ok_or_else(|| wrong("a bracket is open"))?;
             } else {
-                let end = rest.find(['.', '[']).unwrap_or(rest.len());
+                let end = rest.find(['.', '[', ']']).unwrap_or(rest.len());
                 if end == 0 {
                     return Err(wrong("a key is empty"));
                 }
@@ -79,6 +79,8 @@ impl FromStr for JsonPath {
                     return Err(wrong("a key is empty"));
                 }
                 rest = after;
+            } else if !rest.is_empty() && !rest.starts_with('[') {
+                return Err(wrong("a dot or a bracket is missing"));
             }
         }
         Ok(Self { text: text.trim().into(), steps })
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_path_that_is_none_is_refused() {
-        for bad in ["", " ", "$", "a..b", ".a", "a[", "a[x]", "a[\"x]", "a.", "a[0]]", "a.[0]"] {
+        for bad in ["", " ", "$", "a..b", ".a", "a[", "a[x]", "a[\"x]", "a.", "a[0]]", "a.[0]", "a[0]b", "a]"] {
             assert!(bad.parse::<JsonPath>().is_err(), "{bad}");
         }
     }

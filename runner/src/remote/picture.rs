@@ -145,3 +145,98 @@ fn over_white(image: DynamicImage) -> RgbImage {
         image::Rgb([blend(r, a), blend(g, a), blend(b, a)])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noise, so that no format compresses it to nothing.
+    fn noise(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| {
+            let n = (x * 7919 + y * 104_729) % 251;
+            image::Rgb([n as u8, (n * 3 % 256) as u8, (n * 7 % 256) as u8])
+        })
+    }
+
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn png_jpeg_and_webp_are_read_by_their_first_bytes() {
+        let image = DynamicImage::from(noise(33, 17));
+        for format in [ImageFormat::Png, ImageFormat::WebP] {
+            assert_eq!(decode(&encoded(&image, format)).unwrap().pixels, noise(33, 17));
+        }
+        let lossy = decode(&encoded(&image, ImageFormat::Jpeg)).unwrap().pixels;
+        assert_eq!(lossy.dimensions(), (33, 17));
+    }
+
+    #[test]
+    fn no_cut_of_an_image_is_an_image() {
+        let image = DynamicImage::from(noise(33, 17));
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+            let whole = encoded(&image, format);
+            for length in 0..whole.len() {
+                let cut = decode(&whole[..length]);
+                assert!(cut.is_err(), "{format:?} cut to {length} of {}", whole.len());
+            }
+        }
+        let png = encoded(&image, ImageFormat::Png);
+        let message = decode(&png[..png.len() / 2]).unwrap_err().to_string();
+        assert_eq!(message, format!("the PNG image of {} bytes is cut short", png.len() / 2));
+    }
+
+    #[test]
+    fn a_small_file_of_a_huge_image_is_refused() {
+        // 65,535 x 65,535 of one colour would be 12 GiB.
+        let mut png = encoded(&DynamicImage::from(noise(4, 4)), ImageFormat::Png);
+        png[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
+        let mut crc = flate_crc(&png[12..29]);
+        png[29..33].swap_with_slice(&mut crc);
+        let error = decode(&png).unwrap_err();
+        assert_eq!(
+            error,
+            PictureError::TooLarge { width: 65_535, height: 65_535, limit: MAX_IMAGE_SIDE }
+        );
+    }
+
+    /// The check sum of a PNG chunk (PNG specification, annex D).
+    fn flate_crc(bytes: &[u8]) -> [u8; 4] {
+        let mut crc = u32::MAX;
+        for byte in bytes {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+            }
+        }
+        (!crc).to_be_bytes()
+    }
+
+    #[test]
+    fn transparency_lies_over_white() {
+        let mut image = image::RgbaImage::from_pixel(3, 1, image::Rgba([0, 0, 0, 0]));
+        image.put_pixel(1, 0, image::Rgba([10, 20, 30, 255]));
+        image.put_pixel(2, 0, image::Rgba([0, 0, 0, 128]));
+        let pixels = decode(&encoded(&image.into(), ImageFormat::Png)).unwrap().pixels;
+        assert_eq!(pixels.as_raw(), &[255, 255, 255, 10, 20, 30, 127, 127, 127]);
+    }
+
+    #[test]
+    fn what_is_no_image_shows_how_it_begins() {
+        let message = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
+        assert!(message(b"<html><body>Sign in").contains("`<html><body>Sign in`"));
+        assert!(message(b"GIF89a\x01\x00").contains("not a PNG, JPEG or WebP image"));
+        assert_eq!(message(b""), "the image is empty");
+    }
+
+    #[test]
+    fn base64_may_be_wrapped_and_in_a_data_uri() {
+        assert_eq!(from_base64("aGVs\nbG8=").unwrap(), b"hello");
+        assert_eq!(from_base64("data:image/png;base64,aGVsbG8=").unwrap(), b"hello");
+        assert!(from_base64("data:image/png,hello").is_err());
+        assert!(from_base64("a cat").unwrap_err().to_string().starts_with("the image is not base64"));
+    }
+}
