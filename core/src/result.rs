@@ -1,6 +1,6 @@
 //! The result of a run: a fold over its events, and the JSON that `difftest run --output` writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +28,9 @@ pub struct Run {
     pub duration_ms: f64,
     pub cells_planned: u64,
     pub cells_done: u64,
-    /// Where the last event's test was, a hint to find it by: streams stay with one test for long.
-    pub at: usize,
+    /// Where each test is, a hint to find it by: a search for every event would make the fold
+    /// quadratic in the number of tests.
+    pub index: HashMap<TestId, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -106,26 +107,29 @@ impl Run {
                 recipe,
                 ..
             } => {
+                let again = !run.is_empty() && self.id == *run;
                 self.id.clone_from(run);
                 self.model.clone_from(model);
                 self.generator.clone_from(generator);
                 self.fingerprint.clone_from(fingerprint);
                 self.environment.clone_from(environment);
                 self.recipe.clone_from(recipe);
-                self.metrics = metrics.iter().map(|m| (m.name.clone(), m.clone())).collect();
+                let metrics = metrics.iter().map(|m| (m.name.clone(), m.clone())).collect();
+                let mut earlier = if again { self.earlier(&metrics) } else { BTreeMap::new() };
+                self.metrics = metrics;
                 self.tests = tests
                     .iter()
-                    .map(|spec| TestRun {
-                        spec: spec.clone(),
-                        cells: BTreeMap::new(),
-                        batch_scores: BTreeMap::new(),
-                        peak: Peak::default(),
-                        outcome: None,
-                        reasons: Vec::new(),
-                        duration_ms: 0.0,
+                    .map(|spec| match earlier.remove(&spec.id) {
+                        Some(test) if test.spec == *spec => test,
+                        _ => TestRun::new(spec.clone()),
                     })
                     .collect();
+                self.index =
+                    self.tests.iter().enumerate().map(|(i, t)| (t.spec.id.clone(), i)).collect();
                 self.cells_planned = *cells;
+                self.cells_done = self.tests.iter().map(|t| t.cells.len() as u64).sum();
+                (self.status, self.reason) = (None, None);
+                self.collection_errors.clear();
             }
             Event::CollectionFailed { error } => self.collection_errors.push(error.clone()),
             Event::CellGenerated { cell, image, duration_ms, cost_usd, retries, cached } => {
@@ -189,15 +193,36 @@ impl Run {
     }
 
     fn test_mut(&mut self, id: &TestId) -> Option<&mut TestRun> {
-        self.at = self.position(id)?;
-        self.tests.get_mut(self.at)
+        let at = self.position(id)?;
+        self.tests.get_mut(at)
     }
 
-    /// Near the last one first: a search from the start for every event would make the fold
-    /// quadratic in the number of tests.
     fn position(&self, id: &TestId) -> Option<usize> {
         let is = |at: &usize| self.tests.get(*at).is_some_and(|t| t.spec.id == *id);
-        (self.at..self.at + 3).find(is).or_else(|| (0..self.tests.len()).find(is))
+        self.index.get(id).copied().filter(is).or_else(|| (0..self.tests.len()).find(is))
+    }
+
+    /// What a run that is gone on with has already, at its second `run_started`. Images and their
+    /// scores stay; what failed, or was scored by a metric that is another now, does not.
+    fn earlier(&mut self, metrics: &BTreeMap<String, MetricInfo>) -> BTreeMap<TestId, TestRun> {
+        let known = &self.metrics;
+        let same = |name: &String| metrics.get(name) == known.get(name);
+        std::mem::take(&mut self.tests)
+            .into_iter()
+            .map(|mut test| {
+                test.cells.retain(|_, cell| cell.image.is_some());
+                for cell in test.cells.values_mut() {
+                    (cell.failure, cell.trace) = (None, None);
+                    cell.scores.retain(|name, _| same(name));
+                }
+                test.batch_scores.retain(|name, _| same(name));
+                if !matches!(test.outcome, Some(TestOutcome::Passed | TestOutcome::Failed)) {
+                    test.outcome = None;
+                    test.reasons.clear();
+                }
+                (test.spec.id.clone(), test)
+            })
+            .collect()
     }
 
     fn cell(&mut self, key: &CellKey) -> Option<&mut CellRun> {
@@ -226,6 +251,19 @@ impl Run {
 }
 
 impl TestRun {
+    /// A test of which nothing is known yet.
+    fn new(spec: TestSpec) -> Self {
+        Self {
+            spec,
+            cells: BTreeMap::new(),
+            batch_scores: BTreeMap::new(),
+            peak: Peak::default(),
+            outcome: None,
+            reasons: Vec::new(),
+            duration_ms: 0.0,
+        }
+    }
+
     /// The scores of one metric, with the cells they belong to.
     pub fn scores<'a>(&'a self, metric: &'a str) -> impl Iterator<Item = (&'a CellKey, f64)> + 'a {
         self.cells.iter().filter_map(move |(key, cell)| Some((key, *cell.scores.get(metric)?)))
@@ -241,11 +279,10 @@ impl TestRun {
                 let batch = self.batch_scores.get(&metric);
                 let summary = batch.map(Summary::of_batch).or_else(|| Summary::of(&values))?;
                 let threshold = self.spec.threshold(&metric);
-                let direction = known.get(&metric).map(|m| m.direction);
-                let passed = match (direction, threshold) {
-                    (Some(direction), Some(threshold)) => direction.holds(summary.mean, threshold),
-                    _ => true,
-                };
+                let judged: &[f64] = if batch.is_some() { &[summary.mean] } else { &values };
+                let passed = known.get(&metric).is_none_or(|info| {
+                    crate::threshold::missed(&self.spec, info, judged).is_none()
+                });
                 let note = batch.and_then(|score| score.note.clone());
                 let weights = known.get(&metric).and_then(|m| m.weights.clone());
                 let report =

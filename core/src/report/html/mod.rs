@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 use super::figures::Totals;
 use super::trend::Trend;
 use crate::compare::Comparison;
-use crate::event::{CellKey, ImageRef};
-use crate::result::Run;
+use crate::event::{CellKey, ImageRef, TestOutcome};
+use crate::result::{Run, RunReport, TestReport, TestRun};
 
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
@@ -75,7 +75,7 @@ pub fn page(page: &Page<'_>) -> String {
                 main data-mode="slide" {
                     (overview::errors(page.run))
                     (overview::toolbar(&totals, embedded.any_pair()))
-                    @for (index, (test, report)) in page.run.tests.iter().zip(&report.results).enumerate() {
+                    @for (index, test, report) in in_order_of_need(page.run, &report) {
                         (test::section(page, index, test, report, &shown, &embedded))
                     }
                     p #nothing hidden { "No test is like that." }
@@ -88,6 +88,22 @@ pub fn page(page: &Page<'_>) -> String {
         }
     }
     .into_string()
+}
+
+/// Tests that failed, that broke, that did not run, that passed; each with its place in the run.
+fn in_order_of_need<'a>(
+    run: &'a Run,
+    report: &'a RunReport,
+) -> Vec<(usize, &'a TestRun, &'a TestReport)> {
+    let mut tests: Vec<_> =
+        run.tests.iter().zip(&report.results).enumerate().map(|(i, (t, r))| (i, t, r)).collect();
+    tests.sort_by_key(|(_, test, _)| match test.outcome {
+        Some(TestOutcome::Failed) => 0,
+        Some(TestOutcome::Error) => 1,
+        Some(TestOutcome::NotRun) | None => 2,
+        Some(TestOutcome::Passed) => 3,
+    });
+    tests
 }
 
 /// Nothing is loaded, sent or framed, and only this style and this script hold.

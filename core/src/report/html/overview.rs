@@ -40,7 +40,8 @@ pub fn header(page: &Page<'_>, totals: &Totals) -> Markup {
                 h1 { span class={"verdict " (class)} { (word) } }
                 p.what {
                     (totals.passed) " of " (count(totals.tests(), "test")) " passed"
-                    @if let Some(reason) = &run.reason { " · " (reason) }
+                    // Of a run that failed it only counts the tests again.
+                    @if let Some(reason) = run.reason.as_ref().filter(|_| run.status != Some(RunStatus::Failed)) { " · " (reason) }
                 }
             }
             p.quiet {

@@ -37,6 +37,9 @@ pub fn section(
                 h2 { (test.spec.id.name()) }
                 span.place.quiet { (test.spec.place.file) ":" (test.spec.place.line) }
                 span.glance {
+                    @if let Some((name, metric)) = report.metrics.iter().next()
+                        && let Some(trend) = trend::find(page.trends, &test.spec.id, name)
+                    { (sparkline(trend, page.run, metric.threshold)) }
                     @for (name, metric) in report.metrics.iter().take(2) {
                         span.score.bad[!metric.passed] { (name) " " b { (figures::score(metric.summary.mean)) } }
                     }
