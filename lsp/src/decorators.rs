@@ -39,6 +39,14 @@ impl Listing {
     }
 }
 
+/// A key of `variables`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    pub name: TextLiteral,
+    /// How many values it has; None where that is only known when Python runs it.
+    pub count: Option<usize>,
+}
+
 /// One `@difftest.test(…)` or `@difftest.visual_regression(…)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecoratorUse {
@@ -46,14 +54,46 @@ pub struct DecoratorUse {
     pub metrics: Listing,
     /// The keys of `threshold`.
     pub thresholds: Listing,
-    /// The keys of `variables`.
-    pub variables: Listing,
+    pub variables: Vec<Variable>,
+    pub variables_rest: Rest,
+    /// At most one literal.
+    pub suite: Listing,
+    /// At most one literal.
+    pub combine: Listing,
+}
+
+impl DecoratorUse {
+    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|variable| variable.name.value.as_str())
+    }
+}
+
+/// What a string literal of a decorator is: what an editor may offer in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotKind {
+    Prompt,
+    Metric,
+    /// A key of `threshold`.
+    Threshold,
+    Suite,
+    Combine,
+}
+
+/// The place of a string literal, also of one that is not closed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    pub kind: SlotKind,
+    /// Between the quotes, in bytes.
+    pub contents: Range<usize>,
+    /// The decorator it stands in: an index into [`SourceFile::uses`].
+    pub decorator: usize,
 }
 
 /// What a file tells difftest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceFile {
     pub uses: Vec<DecoratorUse>,
+    pub slots: Vec<Slot>,
     pub declared: DeclaredMetrics,
 }
 
@@ -171,15 +211,19 @@ impl<'a> Reader<'a> {
             let from = decorator.start().to_usize();
             let torn = self.errors.iter().any(|e| e.start <= until && e.end >= from);
             let arguments = Arguments { call, parameters };
+            let (variables, variables_rest) = self.variables(arguments.get("variables"));
             let mut found = DecoratorUse {
-                prompts: self.listing(arguments.get("prompts")),
-                metrics: self.listing(arguments.get("metrics")),
-                thresholds: self.keys(arguments.get("threshold")),
-                variables: self.keys(arguments.get("variables")),
+                prompts: self.listing(SlotKind::Prompt, arguments.get("prompts")),
+                metrics: self.listing(SlotKind::Metric, arguments.get("metrics")),
+                thresholds: self.keys(SlotKind::Threshold, arguments.get("threshold")),
+                variables,
+                variables_rest,
+                suite: self.listing(SlotKind::Suite, arguments.get("suite")),
+                combine: self.listing(SlotKind::Combine, arguments.get("combine")),
             };
             if torn {
                 found.metrics.rest = Rest::Unreadable;
-                found.variables.rest = Rest::Unreadable;
+                found.variables_rest = Rest::Unreadable;
             }
             self.file.uses.push(found);
         }
@@ -204,23 +248,24 @@ impl<'a> Reader<'a> {
     }
 
     /// The strings of a list, a tuple, a set, or one string alone.
-    fn listing(&self, argument: Argument<'_>) -> Listing {
+    fn listing(&mut self, kind: SlotKind, argument: Argument<'_>) -> Listing {
         match argument {
             Argument::Absent | Argument::Given(Expr::NoneLiteral(_)) => Listing::default(),
             Argument::Unreadable => Listing::unreadable(),
-            Argument::Given(Expr::List(list)) => self.strings(list.elts.iter()),
-            Argument::Given(Expr::Tuple(tuple)) => self.strings(tuple.elts.iter()),
-            Argument::Given(Expr::Set(set)) => self.strings(set.elts.iter()),
-            Argument::Given(other) => self.strings(std::iter::once(other)),
+            Argument::Given(Expr::List(list)) => self.strings(kind, list.elts.iter()),
+            Argument::Given(Expr::Tuple(tuple)) => self.strings(kind, tuple.elts.iter()),
+            Argument::Given(Expr::Set(set)) => self.strings(kind, set.elts.iter()),
+            Argument::Given(other) => self.strings(kind, std::iter::once(other)),
         }
     }
 
     /// The keys of a dictionary.
-    fn keys(&self, argument: Argument<'_>) -> Listing {
+    fn keys(&mut self, kind: SlotKind, argument: Argument<'_>) -> Listing {
         match argument {
             Argument::Absent | Argument::Given(Expr::NoneLiteral(_)) => Listing::default(),
             Argument::Given(Expr::Dict(dict)) => {
-                let mut keys = self.strings(dict.items.iter().filter_map(|item| item.key.as_ref()));
+                let keys = dict.items.iter().filter_map(|item| item.key.as_ref());
+                let mut keys = self.strings(kind, keys);
                 if dict.items.iter().any(|item| item.key.is_none()) {
                     keys.rest = Rest::Unreadable; // `**others`
                 }
@@ -230,20 +275,62 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn strings<'e>(&self, expressions: impl Iterator<Item = &'e Expr>) -> Listing {
-        let mut listing = Listing::default();
-        for expression in expressions {
-            let literal = match expression {
-                Expr::StringLiteral(literal) => TextLiteral::read(self.source, literal),
+    fn variables(&self, argument: Argument<'_>) -> (Vec<Variable>, Rest) {
+        let dict = match argument {
+            Argument::Absent | Argument::Given(Expr::NoneLiteral(_)) => {
+                return (Vec::new(), Rest::Nothing);
+            }
+            Argument::Given(Expr::Dict(dict)) => dict,
+            Argument::Unreadable | Argument::Given(_) => return (Vec::new(), Rest::Unreadable),
+        };
+        let mut variables = Vec::new();
+        let mut rest = Rest::Nothing;
+        for item in &dict.items {
+            let name = match &item.key {
+                Some(Expr::StringLiteral(name)) => TextLiteral::read(self.source, name),
                 _ => None,
             };
-            match literal {
+            match name {
+                Some(name) => variables.push(Variable { name, count: count(&item.value) }),
+                None => rest = Rest::Unreadable,
+            }
+        }
+        (variables, rest)
+    }
+
+    fn strings<'e>(
+        &mut self,
+        kind: SlotKind,
+        expressions: impl Iterator<Item = &'e Expr>,
+    ) -> Listing {
+        let mut listing = Listing::default();
+        for expression in expressions {
+            let Expr::StringLiteral(literal) = expression else {
+                listing.rest = Rest::Unreadable;
+                continue;
+            };
+            // In the parts of a concatenation nothing is offered: what would be there is cut.
+            if let [part] = literal.value.as_slice() {
+                let contents = bytes(&part.content_range());
+                self.file.slots.push(Slot { kind, contents, decorator: self.file.uses.len() });
+            }
+            match TextLiteral::read(self.source, literal) {
                 Some(literal) => listing.literals.push(literal),
                 None => listing.rest = Rest::Unreadable,
             }
         }
         listing
     }
+}
+
+/// How many elements a list or a tuple has.
+fn count(values: &Expr) -> Option<usize> {
+    let elements = match values {
+        Expr::List(list) => &list.elts,
+        Expr::Tuple(tuple) => &tuple.elts,
+        _ => return None,
+    };
+    (!elements.iter().any(Expr::is_starred_expr)).then_some(elements.len())
 }
 
 enum Argument<'a> {

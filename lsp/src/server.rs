@@ -1,7 +1,5 @@
 //! The protocol: what editors send, and what they are told.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,13 +7,8 @@ use tower_lsp::jsonrpc::Result;
 use tower_lsp::ls_types::{self as lsp, Uri, notification::Notification};
 use tower_lsp::{Client, LanguageServer, LspService, Server as Transport};
 
-use crate::decorators::{self, SourceFile};
-use crate::document::{Document, Encoding};
-use crate::metrics::KnownMetrics;
-use crate::rules::{self, Finding};
-use crate::workspace::Workspace;
-
-const SOURCE: &str = "difftest";
+use crate::document::Encoding;
+use crate::session::{Report, Session, Watching, path_of};
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,173 +61,12 @@ pub async fn serve() -> Exit {
 
 struct Server {
     client: Client,
-    state: Mutex<State>,
+    state: Mutex<Session>,
     shutdown: Arc<AtomicBool>,
 }
 
-/// Whether the client can tell of files that change outside of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Watching {
-    Supported,
-    #[default]
-    Unsupported,
-}
-
-#[derive(Default)]
-struct State {
-    encoding: Encoding,
-    watching: Watching,
-    workspace: Workspace,
-    open: HashMap<Uri, OpenDocument>,
-}
-
-struct OpenDocument {
-    document: Document,
-    version: i32,
-    /// What `document` says.
-    file: SourceFile,
-    /// None for a document that is not on disk yet.
-    path: Option<PathBuf>,
-}
-
-/// The diagnostics of one document, ready to be sent.
-struct Report {
-    uri: Uri,
-    version: Option<i32>,
-    diagnostics: Vec<lsp::Diagnostic>,
-}
-
-impl State {
-    fn open(&mut self, item: lsp::TextDocumentItem) -> Vec<Report> {
-        if item.language_id != "python" && !item.uri.as_str().ends_with(".py") {
-            return Vec::new();
-        }
-        let before = self.known();
-        let path = path_of(&item.uri);
-        if let Some(path) = &path {
-            self.workspace.add_file(path);
-        }
-        let document = Document::new(item.text, self.encoding);
-        let file = decorators::read(document.text());
-        let opened = OpenDocument { document, version: item.version, file, path };
-        self.open.insert(item.uri.clone(), opened);
-        self.reports_after(&before, Some(&item.uri))
-    }
-
-    fn change(&mut self, params: lsp::DidChangeTextDocumentParams) -> Vec<Report> {
-        let before = self.known();
-        let lsp::VersionedTextDocumentIdentifier { uri, version } = params.text_document;
-        let Some(opened) = self.open.get_mut(&uri) else { return Vec::new() };
-        opened.document.apply(params.content_changes);
-        opened.version = version;
-        opened.file = decorators::read(opened.document.text());
-        self.reports_after(&before, Some(&uri))
-    }
-
-    fn close(&mut self, uri: Uri) -> Vec<Report> {
-        let before = self.known();
-        let Some(closed) = self.open.remove(&uri) else { return Vec::new() };
-        // What was typed and not saved is gone; the disk speaks for the file again.
-        if let Some(path) = closed.path {
-            self.workspace.read_file(&path);
-        }
-        let mut reports = self.reports_after(&before, None);
-        reports.push(Report { uri, version: None, diagnostics: Vec::new() });
-        reports
-    }
-
-    fn changed_on_disk(&mut self, changes: &[lsp::FileEvent]) -> Vec<Report> {
-        let before = self.known();
-        for path in changes.iter().filter_map(|change| path_of(&change.uri)) {
-            self.workspace.read_file(&path);
-        }
-        self.reports_after(&before, None)
-    }
-
-    fn change_folders(&mut self, event: lsp::WorkspaceFoldersChangeEvent) -> Vec<Report> {
-        let before = self.known();
-        for root in event.removed.iter().filter_map(|folder| path_of(&folder.uri)) {
-            self.workspace.remove_root(&root);
-        }
-        for root in event.added.iter().filter_map(|folder| path_of(&folder.uri)) {
-            self.workspace.add_root(&root);
-        }
-        self.reports_after(&before, None)
-    }
-
-    /// The built-in metrics, the ones on disk, and in place of a file on disk what an editor holds
-    /// of it.
-    fn known(&self) -> KnownMetrics {
-        let is_open = |path| self.open.values().any(|open| open.path.as_deref() == Some(path));
-        let on_disk = self.workspace.declared().filter(|(path, _)| !is_open(*path));
-        let open = self.open.values().map(|open| &open.file.declared);
-        KnownMetrics::of(on_disk.map(|(_, declared)| declared).chain(open))
-    }
-
-    /// The document that changed, and every other one where the metrics there are have changed.
-    fn reports_after(&self, before: &KnownMetrics, changed: Option<&Uri>) -> Vec<Report> {
-        let known = self.known();
-        self.open
-            .iter()
-            .filter(|(uri, _)| Some(*uri) == changed || known != *before)
-            .map(|(uri, open)| Report {
-                uri: uri.clone(),
-                version: Some(open.version),
-                diagnostics: rules::check(&open.file, &known)
-                    .into_iter()
-                    .map(|finding| diagnostic(&open.document, finding))
-                    .collect(),
-            })
-            .collect()
-    }
-
-    fn quick_fixes(&self, uri: &Uri, asked: lsp::Range) -> Vec<lsp::CodeAction> {
-        let Some(open) = self.open.get(uri) else { return Vec::new() };
-        let asked = open.document.offset(asked.start)..open.document.offset(asked.end);
-        rules::check(&open.file, &self.known())
-            .into_iter()
-            .filter(|finding| finding.range.start <= asked.end && asked.start <= finding.range.end)
-            .filter_map(|finding| {
-                let fix = finding.fix.clone()?;
-                let edit = lsp::TextEdit {
-                    range: open.document.range(fix.range),
-                    new_text: fix.replacement,
-                };
-                Some(lsp::CodeAction {
-                    title: fix.title,
-                    kind: Some(lsp::CodeActionKind::QUICKFIX),
-                    diagnostics: Some(vec![diagnostic(&open.document, finding)]),
-                    edit: Some(lsp::WorkspaceEdit {
-                        changes: Some(HashMap::from([(uri.clone(), vec![edit])])),
-                        ..Default::default()
-                    }),
-                    is_preferred: Some(true),
-                    ..Default::default()
-                })
-            })
-            .collect()
-    }
-}
-
-fn path_of(uri: &Uri) -> Option<PathBuf> {
-    let is_file = uri.scheme().as_str().eq_ignore_ascii_case("file");
-    is_file.then(|| uri.to_file_path()).flatten().map(|path| path.into_owned())
-}
-
-fn diagnostic(document: &Document, finding: Finding) -> lsp::Diagnostic {
-    lsp::Diagnostic {
-        range: document.range(finding.range),
-        // A run refuses every one of them.
-        severity: Some(lsp::DiagnosticSeverity::ERROR),
-        code: Some(lsp::NumberOrString::String(finding.code.as_str().to_owned())),
-        source: Some(SOURCE.to_owned()),
-        message: finding.message,
-        ..Default::default()
-    }
-}
-
 impl Server {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Session> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -272,6 +104,11 @@ impl LanguageServer for Server {
                 text_document_sync: Some(lsp::TextDocumentSyncCapability::Kind(
                     lsp::TextDocumentSyncKind::INCREMENTAL,
                 )),
+                completion_provider: Some(lsp::CompletionOptions {
+                    trigger_characters: Some(["\"", "'", "{"].map(str::to_owned).into()),
+                    ..Default::default()
+                }),
+                hover_provider: Some(lsp::HoverProviderCapability::Simple(true)),
                 code_action_provider: Some(lsp::CodeActionProviderCapability::Options(
                     lsp::CodeActionOptions {
                         code_action_kinds: Some(vec![lsp::CodeActionKind::QUICKFIX]),
@@ -303,9 +140,11 @@ impl LanguageServer for Server {
         let registration = lsp::Registration {
             id: method.clone(),
             method,
-            register_options: Some(
-                serde_json::json!({ "watchers": [{ "globPattern": "**/*.py" }] }),
-            ),
+            register_options: Some(serde_json::json!({ "watchers": [
+                    { "globPattern": "**/*.py" },
+                    // Files of prompts.
+                    { "globPattern": "**/*.{json,yaml,yml,txt}" },
+                ] })),
         };
         // A client that refuses still sends what it edits itself; nothing is lost but changes made
         // on disk by others.
@@ -342,6 +181,22 @@ impl LanguageServer for Server {
     async fn did_change_workspace_folders(&self, params: lsp::DidChangeWorkspaceFoldersParams) {
         let reports = self.state().change_folders(params.event);
         self.publish(reports).await;
+    }
+
+    async fn completion(
+        &self,
+        params: lsp::CompletionParams,
+    ) -> Result<Option<lsp::CompletionResponse>> {
+        let lsp::TextDocumentPositionParams { text_document, position } =
+            params.text_document_position;
+        let offered = self.state().completions(&text_document.uri, position);
+        Ok(Some(lsp::CompletionResponse::Array(offered)))
+    }
+
+    async fn hover(&self, params: lsp::HoverParams) -> Result<Option<lsp::Hover>> {
+        let lsp::TextDocumentPositionParams { text_document, position } =
+            params.text_document_position_params;
+        Ok(self.state().hover(&text_document.uri, position))
     }
 
     async fn code_action(

@@ -40,10 +40,7 @@ impl Workspace {
     /// Makes sure that a file's project is known, also where the editor opened the file alone.
     pub(crate) fn add_file(&mut self, file: &Path) {
         let Some(directory) = file.parent().filter(|_| !self.holds(file)) else { return };
-        let project = directory
-            .ancestors()
-            .find(|ancestor| ROOT_MARKERS.iter().any(|marker| ancestor.join(marker).exists()));
-        match project {
+        match project(directory) {
             Some(root) => self.add_root(root),
             // Nothing says how far the project reaches: only the file's neighbours are read.
             None => self.scan(WalkDir::new(directory).max_depth(1)),
@@ -62,6 +59,13 @@ impl Workspace {
         self.declared.iter().map(|(path, declared)| (path.as_path(), declared))
     }
 
+    /// The folders from which a test's paths may start: the roots it lies in, and its project's.
+    pub(crate) fn roots_of(&self, test: &Path) -> Vec<PathBuf> {
+        let around = self.roots.iter().filter(|root| test.starts_with(root)).cloned();
+        let project = test.parent().and_then(project).map(Path::to_owned);
+        around.chain(project).collect()
+    }
+
     fn holds(&self, path: &Path) -> bool {
         self.roots.iter().any(|root| path.starts_with(root))
     }
@@ -75,6 +79,13 @@ impl Workspace {
             }
         }
     }
+}
+
+/// The nearest folder above that is a project's root.
+fn project(folder: &Path) -> Option<&Path> {
+    folder
+        .ancestors()
+        .find(|ancestor| ROOT_MARKERS.iter().any(|marker| ancestor.join(marker).exists()))
 }
 
 /// Not a hidden directory, a virtual environment or installed packages.

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use difftest_lsp::completion;
 use difftest_lsp::decorators;
 use difftest_lsp::document::{Document, Encoding};
+use difftest_lsp::hover;
 use difftest_lsp::metrics::KnownMetrics;
 use difftest_lsp::rules;
 use proptest::prelude::*;
@@ -43,6 +45,10 @@ fn piece() -> impl Strategy<Value = String> {
         "\\",
         "\u{feff}",
         "\0",
+        "suite='hands'",
+        "suite=\"p.yaml\", combine='zip'",
+        "combine='zipped'",
+        "{e=red}",
         "def test_it(): ...\n",
         "    ",
     ];
@@ -78,7 +84,8 @@ fn edit() -> impl Strategy<Value = TextDocumentContentChangeEvent> {
 fn check(source: &str, encoding: Encoding) {
     let document = Document::new(source.to_owned(), encoding);
     let file = decorators::read(source);
-    for finding in rules::check(&file, &KnownMetrics::of([&file.declared])) {
+    let known = KnownMetrics::of([&file.declared]);
+    for finding in rules::check(&file, &known, &|path| path.len() % 2 == 0) {
         let range = finding.range;
         assert!(range.start <= range.end && range.end <= source.len(), "{range:?}");
         assert!(source.get(range.clone()).is_some(), "{range:?} cuts a character");
@@ -87,6 +94,16 @@ fn check(source: &str, encoding: Encoding) {
         assert_eq!(back, range, "an editor would underline something else");
         if let Some(fix) = finding.fix {
             assert!(range.start <= fix.range.start && fix.range.end <= range.end);
+        }
+    }
+    for at in (0..=source.len()).filter(|at| source.is_char_boundary(*at)) {
+        for offered in completion::complete(source, &file, &known, at) {
+            let range = offered.replaces;
+            assert!(range.start <= at && at <= range.end, "{range:?} is not where one types");
+            assert!(source.get(range.clone()).is_some(), "{range:?} cuts a character");
+        }
+        if let Some((range, _)) = hover::hover(source, &file, at) {
+            assert!(range.start <= at && at <= range.end && source.get(range).is_some());
         }
     }
 }

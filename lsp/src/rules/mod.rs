@@ -5,6 +5,8 @@ mod malformed_placeholder;
 mod placeholder_without_variable;
 mod threshold_without_metric;
 mod unknown_metric;
+mod unknown_suite;
+mod zip_of_unequal_lengths;
 
 use std::ops::Range;
 
@@ -21,6 +23,10 @@ pub enum Code {
     ThresholdWithoutMetric,
     PlaceholderWithoutVariable,
     MalformedPlaceholder,
+    UnknownSuite,
+    UnknownCombine,
+    ZipOfUnequalLengths,
+    Configuration,
 }
 
 impl Code {
@@ -30,6 +36,10 @@ impl Code {
             Self::ThresholdWithoutMetric => "threshold-without-metric",
             Self::PlaceholderWithoutVariable => "placeholder-without-variable",
             Self::MalformedPlaceholder => "malformed-placeholder",
+            Self::UnknownSuite => "unknown-suite",
+            Self::UnknownCombine => "unknown-combine",
+            Self::ZipOfUnequalLengths => "zip-of-unequal-lengths",
+            Self::Configuration => "configuration",
         }
     }
 }
@@ -61,11 +71,18 @@ impl Fix {
     }
 }
 
-/// Everything that is wrong with a file, in the order of the source.
-pub fn check(file: &SourceFile, known: &KnownMetrics) -> Vec<Finding> {
+/// Everything that is wrong with a file, in the order of the source. `has_file` says whether a
+/// relative path means a file for this source: beside it, or at its repository's root.
+pub fn check(
+    file: &SourceFile,
+    known: &KnownMetrics,
+    has_file: &dyn Fn(&str) -> bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for found in &file.uses {
         unknown_metric::check(found, known, &mut findings);
+        unknown_suite::check(found, has_file, &mut findings);
+        zip_of_unequal_lengths::check(found, &mut findings);
         threshold_without_metric::check(found, &mut findings);
         for prompt in &found.prompts.literals {
             match placeholders(&prompt.value) {

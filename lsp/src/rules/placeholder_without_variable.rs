@@ -14,21 +14,22 @@ pub(super) fn check(
     placeholders: &[Placeholder],
     findings: &mut Vec<Finding>,
 ) {
-    if found.variables.rest == Rest::Unreadable {
+    if found.variables_rest == Rest::Unreadable {
         return;
     }
     for placeholder in placeholders {
         let name = placeholder.name.as_str();
         let has_default = || placeholders.iter().any(|p| p.name == name && p.default.is_some());
-        if found.variables.values().any(|variable| variable == name) || has_default() {
+        if found.variable_names().any(|variable| variable == name) || has_default() {
             continue;
         }
-        let meant = nearest(name, found.variables.values());
+        let meant = nearest(name, found.variable_names());
         let mend = match meant {
             Some(meant) => format!("did you mean `{{{meant}}}`?"),
-            None if found.variables.literals.is_empty() => {
+            None if found.variables.is_empty() => {
                 format!(
-                    "add `variables={{\"{name}\": [...]}}`, or write `{{{{{name}}}}}` for braces"
+                    "add `variables={{\"{name}\": [...]}}` or a default, `{{{name}=text}}`, or write \
+                     `{{{{{name}}}}}` for braces"
                 )
             }
             None => {
