@@ -211,7 +211,7 @@ class Adapter:
 
 
 def is_pipeline(target: Any) -> bool:
-    """Whether it is a diffusers pipeline, which takes its seed as a torch.Generator and is no function of (prompt, seed)."""
+    """Whether it is a diffusers pipeline: no function of (prompt, seed), since it takes its seed as a generator."""
     if callable(getattr(target, "generate", None)):
         return False  # its author says how it is called
     return any(base.__module__.startswith("diffusers.") for base in type(target).__mro__)

@@ -13,13 +13,13 @@ import numpy as np
 
 from difftest import memory
 from difftest.errors import GeneratorError
+from difftest.generators import recipe_names
 from difftest.generators.calls import cell, settings
+from difftest.generators.diffusers_pixels import fold_of, to_bytes
 from difftest.generators.diffusers_scheduler import Schedulers
 from difftest.nearest import suggestion
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from difftest.generators.diffusers_loras import Loras
     from difftest.generators.protocol import Image
     from difftest.recipe import Recipe
@@ -121,7 +121,9 @@ class DiffusersPipeline:
         """One item for each recipe, a batch at a time."""
         for _, group in itertools.groupby(recipes, key=_alike):
             alike = list(group)
-            size = 1 if self._schedulers.one_at_a_time(alike[0].scheduler) else self.batch_size
+            scheduler = recipe_names.of_diffusers(alike[0])["scheduler"] or {"config": {}}
+            # It draws its own noise from one seed, which images of several seeds could not share.
+            size = 1 if "noise_sampler_seed" in scheduler["config"] else self.batch_size
             for first in range(0, len(alike), size):
                 yield from self._batch(alike[first : first + size])
 
@@ -135,9 +137,10 @@ class DiffusersPipeline:
         import torch
 
         first = recipes[0]
-        arguments = {**self._extra, **self._words(first)}
+        said = recipe_names.of_diffusers(first)
+        arguments = {**self._extra, **self._words(first, said["call"])}
         self._loras.apply(first.loras)
-        self._schedulers.apply(first.scheduler, first.seed)
+        self._schedulers.apply(said["scheduler"])
         try:
             output = self._pipeline(
                 prompt=[recipe.prompt for recipe in recipes],
@@ -180,8 +183,8 @@ class DiffusersPipeline:
             self._pipeline, "transformer", None
         )
         channels = int(denoiser.config.in_channels) if denoiser is not None else 0
-        fold = int((channels // 3) ** 0.5)
-        if fold < 1 or channels != 3 * fold * fold:
+        fold = fold_of(channels)
+        if not fold:
             raise GeneratorError(
                 f"{self._name} has no VAE, and latents of {channels} channels, which are no folded pixels; its images "
                 "cannot be decoded"
@@ -221,26 +224,16 @@ class DiffusersPipeline:
             )
         return to_bytes(image)
 
-    def _words(self, recipe: Recipe) -> dict[str, Any]:
-        """The recipe's settings as arguments of the call. What the pipeline does not take is an error."""
-        given = settings(recipe)
-        words: dict[str, Any] = {}
-        for field, parameter in (
-            ("width", "width"),
-            ("height", "height"),
-            ("steps", "num_inference_steps"),
-            ("guidance", "guidance_scale"),
-        ):
-            if field in given:
-                words[self._parameter(parameter, field, recipe)] = given[field]
-        # Ours counts from 1 as A1111's does, diffusers' the layers that are left out.
-        if given.get("clip_skip", 1) > 1:
-            words[self._parameter("clip_skip", "clip_skip", recipe)] = given["clip_skip"] - 1
-        if given.get("denoise", 1.0) != 1.0:
+    def _words(self, recipe: Recipe, call: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments beside prompts and seeds. What the pipeline does not take is an error."""
+        words = {key: value for key, value in call.items() if key not in _OURS}
+        if words.pop("strength", 1.0) != 1.0:
             raise GeneratorError(
                 f"{self._name} starts from noise alone, and the recipe of {cell(recipe)} sets `denoise` to "
-                f"{given['denoise']}; leave it out of the recipe"
+                f"{recipe.denoise}; leave it out of the recipe"
             )
+        for parameter in words:
+            self._need(parameter, recipe)
         return {**words, **self._size(recipe, words)}
 
     def _size(self, recipe: Recipe, words: Mapping[str, Any]) -> dict[str, int]:
@@ -276,19 +269,18 @@ class DiffusersPipeline:
         scale = getattr(self._pipeline, "vae_scale_factor", None)
         return size * scale if isinstance(size, int) and isinstance(scale, int) else None
 
-    def _parameter(self, parameter: str, field: str, recipe: Recipe) -> str:
-        if parameter in self._parameters:
-            return parameter
-        raise GeneratorError(
-            f"{self._kind} takes no `{parameter}`, and the recipe of {cell(recipe)} sets `{field}`; leave it out of "
-            "the recipe, or choose another model"
-        )
+    def _need(self, parameter: str, recipe: Recipe) -> None:
+        if parameter not in self._parameters:
+            raise GeneratorError(
+                f"{self._kind} takes no `{parameter}`, and the recipe of {cell(recipe)} sets it; leave it out of the "
+                "recipe, or choose another model"
+            )
 
     def _negatives(self, recipes: Sequence[Recipe]) -> dict[str, list[str]]:
         first = recipes[0]
         if first.negative_prompt is None:
             return {}
-        parameter = self._parameter("negative_prompt", "negative_prompt", first)
+        self._need("negative_prompt", first)
         true_guidance = self._extra.get(
             "true_cfg_scale", _default(self._parameters, "true_cfg_scale")
         )
@@ -297,7 +289,7 @@ class DiffusersPipeline:
                 f"{self._kind} ignores a negative prompt while true_cfg_scale is {true_guidance}, and {cell(first)} "
                 "has one; set true_cfg_scale above 1 under [options.call], or leave the negative prompt out"
             )
-        return {parameter: [recipe.negative_prompt or "" for recipe in recipes]}
+        return {"negative_prompt": [recipe.negative_prompt or "" for recipe in recipes]}
 
     def _register(self) -> memory.Handle:
         parts = [part for part in self._pipeline.components.values() if hasattr(part, "parameters")]
@@ -313,14 +305,6 @@ class DiffusersPipeline:
             lambda: self._pipeline.to(self._device),
             lambda: self._pipeline.to("cpu"),
         )
-
-
-def to_bytes(image: npt.NDArray[Any]) -> Image:
-    """Floats from 0 to 1 as diffusers makes them bytes for PIL: ``round(255 x)``."""
-    scaled: Image = (image * 255).round().astype(np.uint8)
-    if scaled.shape[-1] == 1:  # one channel of grey
-        scaled = np.repeat(scaled, 3, axis=-1)
-    return np.ascontiguousarray(scaled)
 
 
 def _alike(recipe: Recipe) -> tuple[dict[str, Any], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from difftest.errors import DifftestError, GeneratorError, MissingDependencyError
-from difftest.generators import Options, options
+from difftest.generators import Options, options, recipe_names
 from difftest.generators.adapter import Adapter
-from difftest.generators.calls import cell, settings
+from difftest.generators.calls import settings
 from difftest.nearest import suggestion
 from difftest.onnx_runtime import PROVIDERS, GraphOptimization, Runtime
 from difftest.recipe import Recipe
@@ -130,33 +131,25 @@ class EmbeddedModel:
         """One image for each; recipes of equal settings are made together."""
         for _, group in itertools.groupby(recipes, key=settings):
             alike = list(group)
-            self._refuse(alike[0])
+            named = recipe_names.of_embedded(self._without_what_is_so(alike[0]))
             yield from self._pipeline.generate(
                 [recipe.prompt for recipe in alike],
                 [recipe.seed for recipe in alike],
                 [recipe.negative_prompt for recipe in alike],
-                steps=alike[0].steps,
-                guidance=alike[0].guidance,
+                steps=named.get("steps"),
+                guidance=named.get("guidance"),
             )
 
-    def _refuse(self, recipe: Recipe) -> None:
-        """What this model cannot do. Saying what it does anyway is no error."""
-        fixed = {
+    def _without_what_is_so(self, recipe: Recipe) -> Recipe:
+        """To ask for the size and the sampler that this model has is no error."""
+        fixed: dict[str, Any] = {
             "width": self._pipeline.width,
             "height": self._pipeline.height,
             "scheduler": "ddim",
             "clip_skip": 1,
+            "denoise": 1.0,
         }
-        for field, value in settings(recipe).items():
-            if field in ("steps", "guidance") or value == fixed.get(field):
-                continue
-            only = (
-                f"has a fixed {field} of {fixed[field]}"
-                if field in fixed
-                else f"takes no `{field}`"
-            )
-            shown = ", ".join(lora.name for lora in recipe.loras) if field == "loras" else value
-            raise GeneratorError(
-                f"the model shapes {only}, and the recipe of {cell(recipe)} sets `{field}` to {shown}; "
-                "leave it out of the recipe, or choose another model"
-            )
+        asked: dict[str, Any] = {
+            field: None for field, value in fixed.items() if getattr(recipe, field) == value
+        }
+        return dataclasses.replace(recipe, **asked)

@@ -296,7 +296,7 @@ def test_pickled_weights_are_refused_unless_told(
         torch.save(load_file(file), folder / part / f"{name}.bin")
         file.unlink()
         with pytest.raises(
-            difftest.GeneratorError, match="Only safetensors are read: .*allow_pickle = true"
+            difftest.GeneratorError, match=r"Only safetensors are read: .*allow_pickle = true"
         ):
             repository.generator("diffusers", "pickled")
     made = repository.generator("diffusers", "pickled", options={"allow_pickle": True})
@@ -445,7 +445,7 @@ def test_devices_that_are_not_here_are_refused(
             "does not suit StableDiffusion3Pipeline, a model of rectified flow",
         ),
         ("sd", {"scheduler": "flow_match_euler"}, "a model of denoising diffusion"),
-        ("sd", {"scheduler": "dpmpp_2n"}, "dpmpp_2m"),
+        ("sd", {"scheduler": "dpmpp_2n"}, "did you mean `dpmpp_2"),
     ],
 )
 def test_settings_that_a_pipeline_does_not_take_are_errors(
