@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         TimeoutError,
     )
     from difftest.registry import clear_registry, get_registry
+    from difftest.subscribers import subscribe
     from difftest.suites import get_suite, list_suites
 
 #: The workspace's version, in Cargo.toml.
@@ -36,6 +37,7 @@ __all__ = [
     "get_suite",
     "list_suites",
     "metric",
+    "subscribe",
     "test",
     "visual_regression",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     "get_registry": "registry",
     "get_suite": "suites",
     "list_suites": "suites",
+    "subscribe": "subscribers",
 }
 
 if not TYPE_CHECKING:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from difftest import body, discovery
+from difftest import alarm, body, discovery
+from difftest import subscribers as _subscribers
 from difftest.discovery import CollectedTest
 from difftest.errors import DifftestError
 from difftest.imports import importing_from
@@ -50,11 +51,13 @@ def collect(test_dir: str, root: str) -> str:
 
 def load_generator(options_json: str) -> Generator:
     """``options_json`` holds the fields of ``difftest.generators.Options``."""
-    from difftest import generators
+    from difftest import generators, memory
 
     global _settings
     options = generators.Options(**json.loads(options_json))
     _settings = options.recipe
+    # Metrics that were loaded before count as well.
+    memory.configure(options.vram_budget_bytes)
     with to_stderr():
         return generators.load(options)
 
@@ -62,6 +65,14 @@ def load_generator(options_json: str) -> Generator:
 def recipes(text: str) -> list[Recipe]:
     """A JSON list of recipes, as in core/src/recipe/mod.rs, for ``Generator.generate``."""
     return [Recipe.from_dict(one) for one in json.loads(text)]
+
+
+def unload(model: Generator) -> None:
+    """No more images are wanted of it."""
+    free = getattr(model, "unload", None)
+    if callable(free):
+        with to_stderr():
+            free()
 
 
 def load_metric(name: str) -> Metric:
@@ -84,6 +95,20 @@ def run_body(test_id: str, model: Generator) -> None:
         raise failed.with_traceback(
             None
         ) from failed.__cause__  # its message has the place; the rest is our own frames
+
+
+#: How many functions want to be told the events.
+subscribers = _subscribers.count
+
+
+def publish(lines: Sequence[str]) -> list[str]:
+    """Lines of the stream, to everyone who subscribed. Answers warnings."""
+    with to_stderr():
+        return _subscribers.publish(lines)
+
+
+watch = alarm.watch
+unwatch = alarm.unwatch
 
 
 def _spec(test: CollectedTest) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def test_a_filter_chooses_and_one_that_chooses_nothing_is_an_error(repository: A
     assert [result["id"] for result in report["results"]] == ["tests/test_b.py::test_bright"]
     finished, report = repository.run("--filter", "nothing")
     assert finished.code == 2
-    assert "error: nothing to run: none of the 2 tests has `nothing`" in finished.err
+    assert "nothing to run: --filter and --test leave none of the 2 tests" in finished.err
     assert report["status"] == "error"
 
 

@@ -3,22 +3,31 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
 use difftest_core::event::CellKey;
+use difftest_core::native;
+use difftest_core::recipe::Recipe;
 use difftest_core::suite::TestSpec;
 use image::RgbImage;
 use pyo3::prelude::*;
 
+use super::ERROR;
 use super::args::BaselineAction;
 use super::bridge::Bridge;
+use super::decode::decode;
 use super::error::EngineError;
-use super::generation;
+use super::files::write_whole;
+use super::generation::{Generation, Wanted};
+use super::generator::Generator;
+use super::loading::discover;
+use super::native_stage::{file_of, score};
 use super::plan::{Plan, reference_file};
-use super::png;
 use super::progress::{count, visible};
-use super::scoring::{similarity, write_whole};
-use super::session::discover;
 use super::settings::{self, Target};
+use super::stop::StopFlag;
+use super::watchdog::Watchdog;
 
 /// What happened to the baselines.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -46,27 +55,77 @@ pub fn run(py: Python<'_>, action: &BaselineAction, cwd: &Path) -> Result<i32, E
     let missing = to_make(&plan, &target, overwrite, &mut tally);
     if !missing.is_empty() {
         let generator = bridge.load_generator(&target)?;
-        for (spec, cells) in &missing {
-            for cells in cells.chunks(generator.batch_size) {
-                let batch = generation::generate(py, &generator, spec, cells)?;
-                for (cell, image) in batch.cells {
-                    match image {
-                        Ok(picture) => store(&target, spec, &cell, &picture.pixels, &mut tally)?,
-                        Err(failure) => {
-                            tally.failed += 1;
-                            let CellKey { test, prompt, seed } = &cell;
-                            say_error(&format!(
-                                "{test}, `{prompt}`, seed {seed}: {}",
-                                failure.reason
-                            ));
-                        }
-                    }
-                }
-            }
-        }
+        make(py, &bridge, &target, &generator, &missing, &mut tally)?;
+        bridge.unload(&generator)?;
     }
     say(&closing_line(&tally))?;
-    Ok(if plan.errors.is_empty() && tally.failed == 0 { 0 } else { 2 })
+    Ok(if plan.errors.is_empty() && tally.failed == 0 { 0 } else { ERROR })
+}
+
+/// Generates and stores, under the watch of `--image-timeout`.
+fn make(
+    py: Python<'_>,
+    bridge: &Bridge<'_>,
+    target: &Target,
+    generator: &Generator,
+    missing: &[(&TestSpec, CellKey)],
+    tally: &mut Tally,
+) -> Result<(), EngineError> {
+    let stop = Arc::<StopFlag>::default();
+    let watchdog = Arc::new(Watchdog::new(Arc::clone(&stop), None, Instant::now()));
+    let alarm = Arc::clone(&watchdog);
+    bridge.watch(move || alarm.overdue())?;
+    let watching = Arc::clone(&watchdog);
+    // On its own, not in a scope: it ends the process, or is told that it is over.
+    let watching = std::thread::spawn(move || {
+        watching.watch(|hung| {
+            say_error(&hung.reason);
+            signal_hook::low_level::exit(hung.code);
+        });
+    });
+    let wanted: Vec<Wanted> = missing
+        .iter()
+        .enumerate()
+        .map(|(number, (spec, cell))| Wanted {
+            cell: number,
+            recipe: recipe(spec, cell, target),
+            keep_array: false,
+        })
+        .collect();
+    let mut generation =
+        Generation::new(generator, &watchdog, &stop, target.settings.image_timeout);
+    let made = wanted.chunks(generator.batch_size).try_for_each(|batch| {
+        generation.batch(py, batch, &mut |came| {
+            let (spec, cell) = &missing[came.cell];
+            match came.item.image {
+                Ok(picture) => {
+                    let recipe = recipe(spec, cell, target);
+                    let bytes =
+                        file_of(&picture.pixels, &recipe, &target.settings.model, came.item.text)?;
+                    store(target, spec, cell, &picture.pixels, &bytes, tally)
+                }
+                Err(failure) => {
+                    tally.failed += 1;
+                    let CellKey { test, prompt, seed } = cell;
+                    say_error(&format!("{test}, `{prompt}`, seed {seed}: {}", failure.reason));
+                    Ok(())
+                }
+            }
+        })
+    });
+    watchdog.dismiss();
+    // It holds nothing that matters when it panicked.
+    drop(py.detach(|| watching.join()));
+    bridge.unwatch().and(made)
+}
+
+fn recipe(spec: &TestSpec, cell: &CellKey, target: &Target) -> Recipe {
+    Recipe {
+        prompt: cell.prompt.clone(),
+        negative_prompt: spec.negative_prompt.clone(),
+        seed: cell.seed,
+        settings: target.settings.recipe.clone(),
+    }
 }
 
 /// The cells whose baseline is to be made: all of them, or those that have none.
@@ -75,25 +134,17 @@ fn to_make<'a>(
     target: &Target,
     overwrite: bool,
     tally: &mut Tally,
-) -> Vec<(&'a TestSpec, Vec<CellKey>)> {
-    let mut missing = Vec::new();
-    for test in &plan.tests {
-        let wanted: Vec<CellKey> = test
-            .cells
-            .iter()
-            .filter(|cell| {
-                let Some(file) = reference_file(&test.spec, cell) else { return false };
-                let make = overwrite || !target.root.join(file).exists();
-                tally.kept += u64::from(!make);
-                make
-            })
-            .cloned()
-            .collect();
-        if !wanted.is_empty() {
-            missing.push((&test.spec, wanted));
-        }
-    }
-    missing
+) -> Vec<(&'a TestSpec, CellKey)> {
+    let cells = plan.tests.iter().flat_map(|t| t.cells.iter().map(move |cell| (&t.spec, cell)));
+    cells
+        .filter(|(spec, cell)| {
+            let Some(file) = reference_file(spec, cell) else { return false };
+            let make = overwrite || !target.root.join(file).exists();
+            tally.kept += u64::from(!make);
+            make
+        })
+        .map(|(spec, cell)| (spec, cell.clone()))
+        .collect()
 }
 
 fn store(
@@ -101,11 +152,11 @@ fn store(
     spec: &TestSpec,
     cell: &CellKey,
     pixels: &RgbImage,
+    bytes: &[u8],
     tally: &mut Tally,
 ) -> Result<(), EngineError> {
     let Some(file) = reference_file(spec, cell) else { return Ok(()) };
     let path = target.root.join(&file);
-    let bytes = png::encode(pixels).map_err(EngineError::Encode)?;
     let what = match std::fs::read(&path) {
         Ok(old) if old == bytes => {
             tally.unchanged += 1;
@@ -113,10 +164,12 @@ fn store(
         }
         Ok(old) => {
             tally.changed += 1;
-            match png::decode(&old).map_err(|e| e.to_string()).and_then(|o| similarity(pixels, &o))
-            {
-                Ok(ssim) => format!("changed (SSIM {ssim:.4} to the old one)"),
-                Err(_) => "changed".to_owned(),
+            let ssim = native::find("ssim")
+                .zip(decode(&old).ok())
+                .and_then(|(ssim, old)| score(&ssim, pixels, Some(&old)).ok());
+            match ssim {
+                Some(ssim) => format!("changed (SSIM {ssim:.4} to the old one)"),
+                None => "changed".to_owned(),
             }
         }
         Err(_) => {
@@ -127,7 +180,7 @@ fn store(
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(EngineError::file("make", dir))?;
     }
-    write_whole(&path, &bytes)?;
+    write_whole(&path, bytes)?;
     say(&format!("{what}: {file}  `{}`, seed {}", cell.prompt, cell.seed))
 }
 

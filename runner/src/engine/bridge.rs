@@ -1,38 +1,35 @@
-//! The one place where Rust names Python: `difftest._bridge`, and what its objects answer.
+//! The one place where Rust names Python's module: `difftest._bridge`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
-use difftest_core::event::Environment;
-use difftest_core::metric::{Category, Direction, MetricInfo};
-use difftest_core::protocol::MAX_IMAGE_SIDE;
 use difftest_core::suite::{CollectionError, TestId, TestSpec};
-use image::RgbImage;
-use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyAssertionError, PyKeyboardInterrupt};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyCFunction, PyDict, PyTuple};
 use serde::Deserialize;
 
 use super::error::EngineError;
+use super::generator::Generator;
+use super::python_metric::Metric;
 use super::settings::Target;
 
-const MODULE: &str = "difftest._bridge";
+pub const MODULE: &str = "difftest._bridge";
 const ERRORS: &str = "difftest.errors";
 
 /// Something that broke, for one image or one test.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {
     /// One sentence for a person.
     pub reason: String,
     /// The traceback; none where the reason says it all.
     pub trace: Option<String>,
+    /// Attempts before the last one.
+    pub retries: u32,
 }
 
 impl Failure {
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), trace: None }
+        Self { reason: reason.into(), ..Self::default() }
     }
 }
 
@@ -63,25 +60,6 @@ pub enum BodyOutcome {
 pub struct Collected {
     pub tests: Vec<TestSpec>,
     pub errors: Vec<CollectionError>,
-}
-
-/// An image in both worlds: Python's array for metrics, its pixels for everything native.
-pub struct Picture {
-    pub array: Py<PyAny>,
-    pub pixels: Arc<RgbImage>,
-}
-
-pub struct Generator {
-    object: Py<PyAny>,
-    pub name: String,
-    pub fingerprint: String,
-    pub batch_size: usize,
-    pub environment: Environment,
-}
-
-pub struct Metric {
-    object: Py<PyAny>,
-    pub info: MetricInfo,
 }
 
 pub struct Bridge<'py> {
@@ -131,39 +109,19 @@ impl<'py> Bridge<'py> {
             "image_timeout_s": target.settings.image_timeout,
             "vram_budget_bytes": target.settings.vram_budget,
         });
-        let load = || -> PyResult<Generator> {
-            let object = self.module.call_method1("load_generator", (options.to_string(),))?;
-            let own_batch: usize = object.getattr("batch_size")?.extract()?;
-            let batch_size = target.settings.batch_size.map_or(own_batch, |n| n as usize).max(1);
-            let described = object.call_method0("describe")?;
-            Ok(Generator {
-                name: object.getattr("name")?.extract()?,
-                fingerprint: object.getattr("fingerprint")?.extract()?,
-                batch_size,
-                environment: environment(described.cast::<PyDict>()?, target, batch_size)?,
-                object: object.unbind(),
-            })
-        };
-        load().map_err(|e| loading_error(py, e))
+        self.module
+            .call_method1("load_generator", (options.to_string(),))
+            .and_then(|object| Generator::new(&object, target))
+            .map_err(|e| loading_error(py, e))
     }
 
     /// The metric of this name. A failure's reason names the nearest known one.
     pub fn load_metric(&self, name: &str) -> Result<Metric, CallError> {
         let py = self.module.py();
-        let load = || -> PyResult<Metric> {
-            let object = self.module.call_method1("load_metric", (name,))?;
-            let info = MetricInfo {
-                name: object.getattr("name")?.extract()?,
-                direction: word::<Direction>(&object.getattr("direction")?)?,
-                category: word::<Category>(&object.getattr("category")?)?,
-                range: object.getattr("range")?.extract()?,
-                margin: object.getattr("margin")?.extract()?,
-                weights: None,
-                min_samples: None,
-            };
-            Ok(Metric { object: object.unbind(), info })
-        };
-        load().map_err(|e| call_error(py, &e))
+        self.module
+            .call_method1("load_metric", (name,))
+            .and_then(|object| Metric::new(name, &object))
+            .map_err(|e| call_error(py, &e))
     }
 
     /// Calls a test's own body, if it has one.
@@ -173,8 +131,8 @@ impl<'py> Bridge<'py> {
         generator: &Generator,
     ) -> Result<BodyOutcome, EngineError> {
         let py = self.module.py();
-        let model = generator.object.bind(py);
-        let Err(error) = self.module.call_method1("run_body", (test.as_str(), model)) else {
+        let called = self.module.call_method1("run_body", (test.as_str(), generator.object(py)));
+        let Err(error) = called else {
             return Ok(BodyOutcome::Passed);
         };
         if error.is_instance_of::<PyAssertionError>(py) {
@@ -185,158 +143,52 @@ impl<'py> Bridge<'py> {
             CallError::Failed(failure) => Ok(BodyOutcome::Broke(failure.reason)),
         }
     }
-}
 
-impl Generator {
-    /// One image a prompt, or why that image cannot be used. The outer error is the batch's.
-    pub fn generate(
+    /// How many functions have subscribed to the events.
+    pub fn subscribers(&self) -> Result<usize, EngineError> {
+        let py = self.module.py();
+        self.module
+            .call_method0("subscribers")
+            .and_then(|count| count.extract())
+            .map_err(|e| loading_error(py, e))
+    }
+
+    /// Hands lines of the stream to every subscriber; answers what went wrong in them.
+    pub fn publish(&self, lines: &[String]) -> PyResult<Vec<String>> {
+        self.module.call_method1("publish", (lines,))?.extract()
+    }
+
+    /// Lets a signal end what this thread waits for: when it comes, `overdue` says with what
+    /// words, or that nothing is overdue. Answers whether the thread can be interrupted; only
+    /// Python's main thread can.
+    pub fn watch(
         &self,
-        py: Python<'_>,
-        prompts: &[&str],
-        seeds: &[i64],
-        negative_prompt: Option<&str>,
-    ) -> Result<Vec<Result<Picture, Failure>>, CallError> {
-        let call = || -> PyResult<Bound<'_, PyList>> {
-            let prompts_list = PyList::new(py, prompts)?;
-            let negatives = PyList::new(py, vec![negative_prompt; prompts.len()])?;
-            let images = self
-                .object
-                .bind(py)
-                .call_method1("generate", (prompts_list, PyList::new(py, seeds)?, negatives))?;
-            images.try_iter()?.collect::<PyResult<Vec<_>>>().and_then(|v| PyList::new(py, v))
-        };
-        let images = call().map_err(|e| call_error(py, &e))?;
-        if images.len() != prompts.len() {
-            return Err(Failure::new(format!(
-                "the generator `{}` gave {} images for {} prompts",
-                self.name,
-                images.len(),
-                prompts.len()
-            ))
-            .into());
-        }
-        Ok(images.iter().map(|image| picture(image, &self.name)).collect())
+        overdue: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Result<bool, EngineError> {
+        let py = self.module.py();
+        let ask = move |_: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| overdue();
+        PyCFunction::new_closure(py, None, None, ask)
+            .and_then(|ask| self.module.call_method1("watch", (ask,))?.extract())
+            .map_err(|e| loading_error(py, e))
+    }
+
+    /// Puts back what [`Self::watch`] took.
+    pub fn unwatch(&self) -> Result<(), EngineError> {
+        let py = self.module.py();
+        self.module.call_method0("unwatch").map(drop).map_err(|e| loading_error(py, e))
+    }
+
+    /// Tells the generator that no more images are wanted.
+    pub fn unload(&self, generator: &Generator) -> Result<(), EngineError> {
+        let py = self.module.py();
+        self.module
+            .call_method1("unload", (generator.object(py),))
+            .map(drop)
+            .map_err(|e| loading_error(py, e))
     }
 }
 
-impl Metric {
-    /// One finite score an image, in the metric's own unit.
-    pub fn compute(
-        &self,
-        py: Python<'_>,
-        images: &[&Py<PyAny>],
-        prompts: &[&str],
-        references: &[Option<Arc<RgbImage>>],
-    ) -> Result<Vec<Result<f64, Failure>>, CallError> {
-        let call = || -> PyResult<Vec<f64>> {
-            let references = references
-                .iter()
-                .map(|r| r.as_ref().map(|pixels| array(py, pixels)).transpose())
-                .collect::<PyResult<Vec<_>>>()?;
-            self.object
-                .bind(py)
-                .call_method1(
-                    "compute_batch",
-                    (
-                        PyList::new(py, images)?,
-                        PyList::new(py, prompts)?,
-                        PyList::new(py, references)?,
-                    ),
-                )?
-                .extract()
-        };
-        let name = &self.info.name;
-        let scores = call().map_err(|e| match call_error(py, &e) {
-            // An error of ours names the metric itself.
-            CallError::Failed(f) if !is_ours(py, &e) => {
-                Failure { reason: format!("the metric `{name}` broke: {}", f.reason), ..f }.into()
-            }
-            other => other,
-        })?;
-        if scores.len() != images.len() {
-            return Err(Failure::new(format!(
-                "the metric `{name}` gave {} scores for {} images",
-                scores.len(),
-                images.len()
-            ))
-            .into());
-        }
-        Ok(scores
-            .into_iter()
-            .map(|score| match score.is_finite() {
-                true => Ok(score),
-                false => Err(Failure::new(format!("the metric `{name}` gave {score}"))),
-            })
-            .collect())
-    }
-}
-
-fn array<'py>(py: Python<'py>, pixels: &RgbImage) -> PyResult<Bound<'py, PyAny>> {
-    let flat = PyArray1::from_slice(py, pixels.as_raw());
-    Ok(flat.reshape([pixels.height() as usize, pixels.width() as usize, 3])?.into_any())
-}
-
-fn picture(image: Bound<'_, PyAny>, generator: &str) -> Result<Picture, Failure> {
-    let wrong = |what: String| {
-        Failure::new(format!(
-            "the generator `{generator}` gave {what}, not a numpy array of uint8 with shape (height, width, 3)"
-        ))
-    };
-    let Ok(array) = image.extract::<PyReadonlyArray3<'_, u8>>() else {
-        let attribute = |name: &str| image.getattr(name).map(|v| v.to_string());
-        return Err(wrong(match (attribute("dtype"), attribute("shape")) {
-            (Ok(dtype), Ok(shape)) => format!("an array of {dtype} with shape {shape}"),
-            _ => image.get_type().name().map_or("an object".into(), |n| format!("a {n}")),
-        }));
-    };
-    let (height, width, channels) = (array.shape()[0], array.shape()[1], array.shape()[2]);
-    let limit = MAX_IMAGE_SIDE as usize;
-    if channels != 3 || height == 0 || width == 0 || height > limit || width > limit {
-        return Err(wrong(format!("an array with shape ({height}, {width}, {channels})")));
-    }
-    let bytes = match array.as_slice() {
-        Ok(contiguous) => contiguous.to_vec(),
-        Err(_) => array.as_array().iter().copied().collect(),
-    };
-    let pixels = RgbImage::from_raw(width as u32, height as u32, bytes)
-        .ok_or_else(|| wrong("an array of another size than its shape says".into()))?;
-    Ok(Picture { array: image.unbind(), pixels: Arc::new(pixels) })
-}
-
-/// An enum of `core` from the word that Python has for it.
-fn word<T: for<'de> Deserialize<'de>>(value: &Bound<'_, PyAny>) -> PyResult<T> {
-    let text: String = value.extract()?;
-    serde_json::from_value(serde_json::Value::String(text))
-        .map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))
-}
-
-fn environment(
-    described: &Bound<'_, PyDict>,
-    target: &Target,
-    batch_size: usize,
-) -> PyResult<Environment> {
-    let given = |key: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
-        Ok(described.get_item(key)?.filter(|value| !value.is_none()))
-    };
-    let versions: BTreeMap<String, String> = match given("versions")? {
-        Some(versions) => versions.extract()?,
-        None => BTreeMap::new(),
-    };
-    Ok(Environment {
-        device: match given("device")? {
-            Some(device) => device.extract()?,
-            None => target.settings.device.clone(),
-        },
-        threads: match given("threads")? {
-            Some(threads) => threads.extract()?,
-            None => 1,
-        },
-        batch_size: u32::try_from(batch_size).unwrap_or(u32::MAX),
-        versions,
-    })
-}
-
-fn is_ours(py: Python<'_>, error: &PyErr) -> bool {
+pub fn is_ours(py: Python<'_>, error: &PyErr) -> bool {
     py.import(ERRORS)
         .and_then(|errors| errors.getattr("DifftestError"))
         .is_ok_and(|class| error.is_instance(py, &class))
@@ -353,7 +205,7 @@ fn loading_error(py: Python<'_>, error: PyErr) -> EngineError {
 }
 
 /// A message of ours as it is; anything else with its type, as Python would show it.
-fn call_error(py: Python<'_>, error: &PyErr) -> CallError {
+pub fn call_error(py: Python<'_>, error: &PyErr) -> CallError {
     if error.is_instance_of::<PyKeyboardInterrupt>(py) {
         return CallError::Interrupted;
     }
@@ -365,5 +217,7 @@ fn call_error(py: Python<'_>, error: &PyErr) -> CallError {
         Err(_) => message,
     };
     let trace = error.traceback(py).and_then(|t| t.format().ok());
-    Failure { reason, trace }.into()
+    // Back ends that try again say how often they did.
+    let retries = error.value(py).getattr("retries").and_then(|r| r.extract()).unwrap_or(0);
+    Failure { reason, trace, retries }.into()
 }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use super::error::EngineError;
-use super::scoring::write_whole;
+use super::files::write_whole;
 
 /// In the key: what an entry is, so that a later version of difftest never takes it for another.
 const FORMAT: u32 = 1;

@@ -48,8 +48,21 @@ pub enum EngineError {
     BadReference { dir: PathBuf, reason: String },
     #[error("cannot {what} {}: {source}", .path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("--resume {name}: there is no run to go on with ({reason})")]
+    BadResume { name: String, reason: String },
+    #[error(
+        "the run {run} cannot be gone on with, for its images would not be made alike: {what}; start a new one"
+    )]
+    ResumeDiffers { run: String, what: String },
+    #[error("another process is still writing to {}", .0.display())]
+    StillRunning(PathBuf),
+    #[error("the threads of the run did not start: {0}")]
+    Threads(String),
+    /// The run was told to end; why.
+    #[error("{0}")]
+    Stopped(String),
     #[error("an image could not be encoded as PNG: {0}")]
-    Encode(image::ImageError),
+    Encode(#[from] super::png::EncodeError),
     /// A message of `difftest.errors`: it names input, place and mend.
     #[error("{0}")]
     Python(String),

@@ -2,29 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use difftest_core::event::{RunStatus, TestOutcome};
-use difftest_core::metric::MetricInfo;
+use difftest_core::event::{BatchScore, RunStatus, TestOutcome};
+use difftest_core::metric::{Category, MetricInfo};
 use difftest_core::result::{Run, TestRun};
 use difftest_core::threshold;
 
 use super::bridge::BodyOutcome;
 
-/// How a test ended, and why it did not pass, a sentence each.
+/// What is asked of scores beside their thresholds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules {
+    /// Fewer scored images than this say nothing about a metric.
+    pub min_samples: Option<u32>,
+}
+
+/// How a test ended, and why it did not pass, a sentence each. `broken` is what kept it from being
+/// judged and is in no cell: a batch metric without a score.
 pub fn outcome(
     test: &TestRun,
     metrics: &BTreeMap<String, MetricInfo>,
     body: &BodyOutcome,
+    mut broken: Vec<String>,
+    rules: Rules,
 ) -> (TestOutcome, Vec<String>) {
-    let mut broken = failed_cells(test);
-    let mut missed: Vec<String> = test
-        .spec
-        .metrics()
-        .iter()
-        .filter_map(|name| {
-            let scores: Vec<f64> = test.scores(name).map(|(_, score)| score).collect();
-            threshold::missed(&test.spec, metrics.get(name)?, &scores)
-        })
-        .collect();
+    broken.splice(0..0, failed_cells(test));
+    let mut missed = Vec::new();
+    for info in test.spec.metrics().iter().filter_map(|name| metrics.get(name)) {
+        let samples = match info.category {
+            Category::Batch => {
+                let score = test.batch_scores.get(&info.name);
+                missed.extend(score.and_then(|score| missed_by_all(test, info, score)));
+                score.map_or(0, |score| score.samples)
+            }
+            Category::PerSample | Category::Reference => {
+                let scores: Vec<f64> = test.scores(&info.name).map(|(_, score)| score).collect();
+                missed.extend(threshold::missed(&test.spec, info, &scores));
+                scores.len()
+            }
+        };
+        // Without any score there is a failed image, or nothing to compare with.
+        if let Some(least) = rules.min_samples
+            && (1..least as usize).contains(&samples)
+        {
+            broken.push(format!(
+                "{} has a score from {samples} of the at least {least} images that --min-samples asks for: too few to judge by",
+                info.name
+            ));
+        }
+    }
     match body {
         BodyOutcome::Passed => {}
         BodyOutcome::Failed(reason) => missed.push(reason.clone()),
@@ -37,6 +62,20 @@ pub fn outcome(
     };
     broken.append(&mut missed);
     (outcome, broken)
+}
+
+/// Why the one score of all images misses the test's threshold.
+fn missed_by_all(test: &TestRun, metric: &MetricInfo, score: &BatchScore) -> Option<String> {
+    let threshold = test.spec.threshold(&metric.name)?;
+    let BatchScore { value, samples, note } = score;
+    (!metric.direction.holds(*value, threshold)).then(|| {
+        format!(
+            "{} is {value:.4} over {samples} images, and must be {} {threshold}{}",
+            metric.name,
+            metric.direction.comparison(),
+            note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default()
+        )
+    })
 }
 
 /// Cells that broke for one reason are one sentence.
@@ -129,7 +168,7 @@ mod tests {
     fn of(test: &TestRun, body: &BodyOutcome) -> (TestOutcome, Vec<String>) {
         let known =
             difftest_core::metric::builtin().into_iter().map(|m| (m.name.clone(), m)).collect();
-        outcome(test, &known, body)
+        outcome(test, &known, body, Vec::new(), Rules::default())
     }
 
     #[test]

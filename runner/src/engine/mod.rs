@@ -1,36 +1,58 @@
 //! The engine: Rust plans and drives, Python infers.
 //!
 //! ```text
-//! discovery ─▶ plan ─▶ generation (Python's thread, in batches)
-//!                         │ bounded queue
+//! discovery ─▶ plan ─▶ production: batches on Python's main thread (generation)
+//!                         │ each image as it comes, while there are slots
 //!                         ▼
-//!                      scoring (PNG and SSIM on rayon, detached; Python's metrics in batches)
-//!                         │ events
+//!                      native stage: PNG, digest, reference, native metrics (rayon, detached)
+//!                         │ in the order of the plan
 //!                         ▼
-//!                      sink: events.jsonl · `--events` · the result, folded in process
+//!                      scribe ─▶ sink: events.jsonl · `--events` · the result, folded in process
+//!                         │         ▲
+//!                         ▼         │
+//!                      scorer: Python's metrics in batches of their own; the end of every test
 //! ```
 
 mod args;
+mod asked;
 mod baseline;
 mod bridge;
 mod cache;
+mod decode;
 mod error;
 mod estimate;
+mod files;
 mod generation;
+mod generator;
 mod history;
 mod judgement;
+mod loading;
+mod native_stage;
+mod outputs;
+mod picture;
+mod pipeline;
 mod plan;
 pub mod png;
+mod production;
 mod progress;
+mod python_metric;
 mod reference;
+mod reference_names;
+mod resume;
 mod scoring;
+mod scribe;
 mod session;
 mod settings;
+mod shelf;
 mod sink;
-mod summary;
+mod slots;
+mod stop;
+mod subscribers;
+mod telemetry;
+mod usage;
+mod watchdog;
 
 use std::io::Write as _;
-use std::path::Path;
 
 use difftest_core::config::show_size;
 use difftest_core::event::RunStatus;
@@ -42,6 +64,7 @@ pub use args::{
 };
 use error::EngineError;
 use session::Session;
+use settings::Target;
 use sink::Sink;
 
 /// As shells have it: 128 and the number of SIGINT.
@@ -94,40 +117,48 @@ fn current_dir() -> Result<std::path::PathBuf, EngineError> {
 fn run_in(py: Python<'_>, args: &RunArgs) -> Result<RunStatus, EngineError> {
     let cwd = current_dir()?;
     let target = settings::of_run(args, &cwd)?;
+    if args.dry_run {
+        return dry_run(py, &target);
+    }
     let root = target.root.clone();
-    let (sink, ended) = Session::open(args, target, &cwd)?.run(py);
-    let closed = py.detach(|| close(args, &root, &cwd, &sink));
-    let status = ended?;
-    closed.map(|()| status)
+    let write = |sink: &Sink| {
+        // A copy: the events that come meanwhile wait for nobody.
+        let run = sink.read(Clone::clone);
+        outputs::write(args, &root, &cwd, sink.dir(), &run)
+    };
+    let leave = |sink: &Sink, code: i32| {
+        if let Err(error) = write(sink) {
+            complain(&format!("error: {error}"));
+        }
+        complain("error: the run hangs, and ends here: what was written so far stays");
+        // At once, past every destructor: a thread that hangs may hold what they wait for.
+        signal_hook::low_level::exit(code);
+    };
+    let ended = Session::open(args, target, &cwd, &leave)?.run(py);
+    if !ended.written {
+        return ended.status;
+    }
+    let written = py.detach(|| write(&ended.sink));
+    let status = ended.status?;
+    written.map(|()| status)
 }
 
-/// Everything that is made of the finished run's result.
-fn close(args: &RunArgs, root: &Path, cwd: &Path, sink: &Sink) -> Result<(), EngineError> {
-    let run = sink.run();
-    if let Err(e) = history::record(root, run) {
-        complain(&format!("warning: the run is not in the history: {e}"));
-    }
-    let report = run.report();
-    if let Some(file) = &args.output {
-        let json = serde_json::to_string_pretty(&report)
-            .map_err(|e| EngineError::Bridge(format!("the report: {e}")))?;
-        write_report(file, &(json + "\n"))?;
-    }
-    if let Some(file) = &args.markdown {
-        write_report(file, &difftest_core::report::run::markdown(&report))?;
-    }
-    let dir = sink.dir().strip_prefix(cwd).unwrap_or(sink.dir());
-    let summary = summary::render(run);
-    // With `--events -` this is standard error: the sink has taken standard output over.
-    writeln!(std::io::stdout(), "\n{summary}images and events: {}", dir.display())
-        .map_err(EngineError::file("write to", "standard output"))
-}
-
-fn write_report(file: &Path, text: &str) -> Result<(), EngineError> {
-    if let Some(dir) = file.parent() {
-        std::fs::create_dir_all(dir).map_err(EngineError::file("make", dir))?;
-    }
-    std::fs::write(file, text).map_err(EngineError::file("write", file))
+/// `--dry-run`: says what would run.
+fn dry_run(py: Python<'_>, target: &Target) -> Result<RunStatus, EngineError> {
+    let plan = loading::discover(&bridge::Bridge::connect(py)?, target)?;
+    let settings = &target.settings;
+    let reports =
+        py.detach(|| history::reports(&target.root, estimate::RUNS)).unwrap_or_else(|e| {
+            complain(&format!("warning: the history cannot be read: {e}"));
+            Vec::new()
+        });
+    let generator = settings.generator.as_deref();
+    let per_image = estimate::PerImage::of(&reports, &settings.model, generator, &settings.device);
+    let price = settings.options.get("price_per_image").and_then(serde_json::Value::as_f64);
+    let text = progress::visible(&estimate::render(&plan, per_image, price));
+    write!(std::io::stdout(), "{text}")
+        .map_err(EngineError::file("write to", "standard output"))?;
+    Ok(if plan.errors.is_empty() { RunStatus::Passed } else { RunStatus::Error })
 }
 
 fn exit_code(ended: Result<i32, EngineError>) -> PyResult<i32> {

@@ -1,259 +1,297 @@
-//! Images to files, scores and events, on a thread of its own: generation never waits for it
-//! longer than the bounded queue between them.
+//! Python's metrics, in batches of their own, and the end of every test. On a thread of its own:
+//! generation and everything native go on meanwhile.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use difftest_core::event::{CellKey, Event, ImageRef};
-use difftest_core::ids::ImageSha;
+use difftest_core::event::{Event, LogLevel, TestOutcome};
 use difftest_core::metric::{Category, MetricInfo};
-use difftest_core::native;
-use difftest_core::pixels::Rgb;
-use image::RgbImage;
 use pyo3::Python;
-use rayon::prelude::*;
 
-use super::bridge::{BodyOutcome, CallError, Failure, Metric, Picture};
+use super::asked::Asked;
+use super::bridge::{CallError, Failure};
 use super::error::EngineError;
-use super::generation::Batch;
-use super::judgement;
-use super::plan::{PlannedTest, ReferenceKind, compares};
-use super::png;
-use super::progress::count;
-use super::reference::{Found, IMAGES_DIR, ReferenceSource};
+use super::judgement::{self, Rules};
+use super::picture;
+use super::plan::{PlannedTest, reference_dir};
+use super::python_metric::{Accumulator, Metric, Shown};
+use super::scribe::{Finish, Look, Rest, cell_failed};
 use super::sink::Sink;
+use super::stop::{Stop, StopFlag};
+use super::telemetry::Telemetry;
+use super::watchdog::Watchdog;
 
-/// The metric that is computed here and never goes to Python.
-pub const SSIM: &str = "ssim";
-
-/// What the generating thread hands over, in order.
-pub enum Work {
-    Start(usize),
-    Images(usize, Batch),
-    Finish(usize, BodyOutcome),
-}
+/// Images that a metric sees at a time, whatever the generator's batch. Always as many, for a
+/// batch's size can move a score by a rounding: equal runs give equal scores.
+pub const AT_ONCE: usize = 16;
 
 pub struct Scorer<'a> {
     pub tests: &'a [PlannedTest],
+    pub asked: &'a [Asked<'a>],
     pub known: &'a BTreeMap<String, MetricInfo>,
-    /// Those that Python computes.
-    pub metrics: &'a BTreeMap<String, Metric>,
-    pub reference: &'a ReferenceSource,
-    pub sink: &'a mut Sink,
+    pub rules: Rules,
+    /// For batch metrics, the folder of a test's references is relative to it.
+    pub root: &'a std::path::Path,
+    pub sink: &'a Sink,
+    pub telemetry: &'a Telemetry<'a>,
+    pub stop: &'a StopFlag,
+    pub watchdog: &'a Watchdog,
+    pub fail_fast: bool,
 }
 
-/// An image on disk, with what the native side found out about it.
-struct Stored {
-    cell: CellKey,
-    picture: Picture,
-    image: ImageRef,
-    reference: Option<Arc<RgbImage>>,
-    /// It should have been compared, and there was nothing to compare it with.
-    alone: bool,
-    ssim: Option<f64>,
-    failure: Option<Failure>,
+/// What has not been looked at yet, in the order of the plan.
+#[derive(Default)]
+struct Waiting<'s> {
+    looks: Vec<Look<'s>>,
+    /// With how many of the images come before it.
+    finishes: Vec<(usize, Finish)>,
 }
+
+/// A batch metric over one test so far, or why it has no score.
+type Gathering = Result<Accumulator, Failure>;
+
+/// By test and metric.
+type Gathered = BTreeMap<(usize, String), Gathering>;
 
 impl Scorer<'_> {
     /// Works until the other side hangs up.
-    pub fn drain(&mut self, work: Receiver<Work>) -> Result<(), EngineError> {
-        let mut started = Instant::now();
-        for item in work {
-            match item {
-                Work::Start(test) => {
-                    started = Instant::now();
-                    let test = self.tests[test].spec.id.clone();
-                    self.sink.emit(&Event::TestStarted { test })?;
+    pub fn score(&self, work: Receiver<Rest<'_>>) -> Result<(), EngineError> {
+        let mut waiting = Waiting::default();
+        let mut gathered = Gathered::new();
+        for rest in work {
+            let mut due = false;
+            match rest {
+                Rest::Look(look) => {
+                    waiting.looks.push(*look);
+                    due = waiting.looks.len() >= AT_ONCE;
                 }
-                Work::Images(test, batch) => self.batch(&self.tests[test], batch)?,
-                Work::Finish(test, body) => {
-                    let id = &self.tests[test].spec.id;
-                    let Some(run) = self.sink.run().test(id) else { continue };
-                    let (outcome, reasons) = judgement::outcome(run, self.known, &body);
-                    let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-                    let test = id.clone();
-                    self.sink.emit(&Event::TestFinished { test, outcome, reasons, duration_ms })?;
+                Rest::Finish(finish) => {
+                    waiting.finishes.push((waiting.looks.len(), finish));
+                    // A test is not kept open for long by images of later ones.
+                    due |= waiting.looks.is_empty()
+                        || self.fail_fast
+                        || waiting.finishes.len() >= AT_ONCE;
                 }
             }
+            if due {
+                self.flush(&mut waiting, &mut gathered)?;
+            }
+        }
+        self.flush(&mut waiting, &mut gathered)
+    }
+
+    fn flush(&self, waiting: &mut Waiting<'_>, gathered: &mut Gathered) -> Result<(), EngineError> {
+        let Waiting { mut looks, finishes } = std::mem::take(waiting);
+        if self.has_ended() {
+            return Ok(());
+        }
+        let mut spent: BTreeMap<usize, f64> = BTreeMap::new();
+        if !looks.is_empty() {
+            Python::attach(|py| self.look(py, &mut looks, gathered, &mut spent))?;
+        }
+        // The slots are free again before anything else is done.
+        drop(looks);
+        for (_, mut finish) in finishes {
+            finish.duration_ms += spent.get(&finish.test).copied().unwrap_or(0.0);
+            self.finish(finish, gathered)?;
         }
         Ok(())
     }
 
-    fn batch(&mut self, test: &PlannedTest, batch: Batch) -> Result<(), EngineError> {
-        let compares = compares(&test.spec, self.known);
-        let mut pictures = Vec::new();
-        for (cell, image) in batch.cells {
-            match image {
-                Ok(picture) => pictures.push((cell, picture)),
-                Err(failure) => self.cell_failed(cell, failure)?,
+    /// Whether there is no point, or no time, in looking at more. What was made before a run was
+    /// interrupted is still scored.
+    fn has_ended(&self) -> bool {
+        matches!(self.stop.raised(), Some(Stop::FailFast(_) | Stop::Broken))
+            || self.watchdog.hurries()
+    }
+
+    /// Every metric on the images that want it. `spent` is how long each test's images took.
+    fn look(
+        &self,
+        py: Python<'_>,
+        looks: &mut [Look<'_>],
+        gathered: &mut Gathered,
+        spent: &mut BTreeMap<usize, f64>,
+    ) -> Result<(), EngineError> {
+        for look in looks.iter_mut() {
+            if look.still.array.is_none() {
+                let array = picture::array(py, &look.still.pixels).map_err(EngineError::Bug)?;
+                look.still.array = Some(array.unbind());
             }
         }
-        let images_dir = self.sink.images_dir();
-        let wants_ssim = test.spec.metrics().iter().any(|m| m == SSIM);
-        let reference = self.reference;
-        let mut stored = pictures
-            .into_par_iter()
-            .map(|(cell, picture)| {
-                let image = store(&picture.pixels, &images_dir)?;
-                let found =
-                    if compares { reference.find(&test.spec, &cell) } else { Found::Nothing };
-                let mut stored = Stored {
-                    cell,
-                    picture,
-                    image,
-                    reference: None,
-                    alone: false,
-                    ssim: None,
-                    failure: None,
-                };
-                match found {
-                    Found::Image(reference) => stored.compare(reference, wants_ssim),
-                    Found::Missing(reason) => stored.failure = Some(Failure::new(reason)),
-                    Found::Nothing => {
-                        stored.alone = compares && reference.kind() != ReferenceKind::None
-                    }
+        let mut by_metric: Vec<(&Metric, Vec<usize>)> = Vec::new();
+        for (index, look) in looks.iter().enumerate() {
+            let asked = &self.asked[look.test];
+            for metric in asked.python.iter().chain(&asked.batch) {
+                if !wants(metric, look) {
+                    continue;
                 }
-                Ok(stored)
-            })
-            .collect::<Result<Vec<_>, EngineError>>()?;
-        for image in &stored {
-            let (cell, image) = (image.cell.clone(), image.image.clone());
-            let duration_ms = batch.ms_per_image;
-            self.sink.emit(&Event::CellGenerated {
-                cell,
-                image,
-                duration_ms,
-                cost_usd: None,
-                retries: 0,
-                cached: false,
-            })?;
-        }
-        for image in &stored {
-            if let Some(value) = image.ssim {
-                self.scored(&image.cell, SSIM, value)?;
+                match by_metric.iter_mut().find(|(known, _)| std::ptr::eq(*known, *metric)) {
+                    Some((_, images)) => images.push(index),
+                    None => by_metric.push((metric, vec![index])),
+                }
             }
         }
-        let alone = stored.iter().filter(|image| image.alone).count();
-        if alone > 0 {
-            self.sink.warn(format!(
-                "{}: {} not in the other run, and not compared",
-                test.spec.id,
-                count(alone as u64, "image")
-            ))?;
-        }
-        for name in test.spec.metrics() {
-            if let Some(metric) = self.metrics.get(&name) {
-                self.score(metric, &mut stored)?;
+        for (metric, images) in by_metric {
+            if self.has_ended() {
+                return Ok(());
             }
-        }
-        for image in stored {
-            if let Some(failure) = image.failure {
-                self.cell_failed(image.cell, failure)?;
+            let started = Instant::now();
+            let chosen: Vec<&Look<'_>> = images.iter().map(|index| &looks[*index]).collect();
+            if metric.info.category == Category::Batch {
+                self.gather(py, metric, &chosen, gathered)?;
+            } else {
+                self.each(py, metric, &chosen)?;
+            }
+            let share = started.elapsed().as_secs_f64() * 1000.0 / chosen.len() as f64;
+            for look in chosen {
+                *spent.entry(look.test).or_default() += share;
             }
         }
         Ok(())
     }
 
     /// One metric on a batch, and image by image where the batch breaks.
-    fn score(&mut self, metric: &Metric, stored: &mut [Stored]) -> Result<(), EngineError> {
-        let needs_reference = metric.info.category == Category::Reference;
-        let wanted: Vec<&mut Stored> =
-            stored.iter_mut().filter(|s| !needs_reference || s.reference.is_some()).collect();
-        if wanted.is_empty() {
+    fn each(
+        &self,
+        py: Python<'_>,
+        metric: &Metric,
+        looks: &[&Look<'_>],
+    ) -> Result<(), EngineError> {
+        let shown: Vec<Shown<'_>> = looks.iter().filter_map(|look| self.shown(look)).collect();
+        let scores: Vec<Result<f64, Failure>> = match metric.compute(py, &shown) {
+            Ok(scores) => scores,
+            Err(CallError::Interrupted) => return Ok(self.watchdog.end(Stop::Interrupted)),
+            Err(CallError::Failed(failure)) if shown.len() == 1 => vec![Err(failure)],
+            Err(CallError::Failed(_)) => {
+                let mut scores = Vec::with_capacity(shown.len());
+                for image in &shown {
+                    match metric.compute(py, std::slice::from_ref(image)) {
+                        Ok(score) => scores.extend(score),
+                        Err(CallError::Failed(failure)) => scores.push(Err(failure)),
+                        Err(CallError::Interrupted) => {
+                            return Ok(self.watchdog.end(Stop::Interrupted));
+                        }
+                    }
+                }
+                scores
+            }
+        };
+        for (look, score) in looks.iter().zip(scores) {
+            let cell = &self.tests[look.test].cells[look.cell];
+            match score {
+                Ok(value) => {
+                    let (cell, metric) = (cell.clone(), metric.info.name.clone());
+                    self.sink.emit(&Event::CellScored { cell, metric, value })?;
+                }
+                Err(failure) => cell_failed(self.sink, cell, failure)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows a batch metric the images of each test. What breaks it breaks its one score.
+    fn gather(
+        &self,
+        py: Python<'_>,
+        metric: &Metric,
+        looks: &[&Look<'_>],
+        gathered: &mut Gathered,
+    ) -> Result<(), EngineError> {
+        for looks in looks.chunk_by(|a, b| a.test == b.test) {
+            let test = looks[0].test;
+            let gathering = gathered
+                .entry((test, metric.info.name.clone()))
+                .or_insert_with(|| self.begin(py, metric, test));
+            let Ok(accumulator) = gathering else { continue };
+            let shown: Vec<Shown<'_>> = looks.iter().filter_map(|look| self.shown(look)).collect();
+            match metric.update(py, accumulator, &shown) {
+                Ok(()) => {}
+                Err(CallError::Failed(failure)) => *gathering = Err(failure),
+                Err(CallError::Interrupted) => return Ok(self.watchdog.end(Stop::Interrupted)),
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&self, py: Python<'_>, metric: &Metric, test: usize) -> Gathering {
+        let dir = reference_dir(&self.tests[test].spec).map(|dir| self.root.join(dir));
+        let dir = dir.as_ref().map(|dir| dir.to_string_lossy());
+        metric.begin(py, dir.as_deref()).map_err(|e| match e {
+            CallError::Failed(failure) => failure,
+            CallError::Interrupted => Failure::new("interrupted"),
+        })
+    }
+
+    fn shown<'l>(&'l self, look: &'l Look<'_>) -> Option<Shown<'l>> {
+        Some(Shown {
+            array: look.still.array.as_ref()?,
+            prompt: &self.tests[look.test].cells[look.cell].prompt,
+            reference: look.still.reference.as_ref(),
+        })
+    }
+
+    fn finish(&self, finish: Finish, gathered: &mut Gathered) -> Result<(), EngineError> {
+        let Finish { test, body, mut duration_ms } = finish;
+        let id = &self.tests[test].spec.id;
+        if matches!(self.stop.raised(), Some(Stop::FailFast(_))) {
             return Ok(());
         }
-        let scores = Python::attach(|py| {
-            let one = |images: &[&&mut Stored]| {
-                let arrays: Vec<_> = images.iter().map(|s| &s.picture.array).collect();
-                let prompts: Vec<_> = images.iter().map(|s| s.cell.prompt.as_str()).collect();
-                let references: Vec<_> = images.iter().map(|s| s.reference.clone()).collect();
-                metric.compute(py, &arrays, &prompts, &references)
-            };
-            match one(&wanted.iter().collect::<Vec<_>>()) {
-                Ok(scores) => scores.into_iter().map(Some).collect(),
-                Err(CallError::Interrupted) => Vec::new(),
-                Err(CallError::Failed(failure)) if wanted.len() == 1 => vec![Some(Err(failure))],
-                Err(CallError::Failed(_)) => wanted
-                    .iter()
-                    .map(|image| match one(&[image]) {
-                        Ok(mut scores) => scores.pop(),
-                        Err(CallError::Failed(failure)) => Some(Err(failure)),
-                        Err(CallError::Interrupted) => None,
-                    })
-                    .collect(),
-            }
-        });
-        for (image, score) in wanted.into_iter().zip(scores) {
+        let mut broken = Vec::new();
+        for metric in &self.asked[test].batch {
+            let started = Instant::now();
+            let name = metric.info.name.clone();
+            // Every image may have failed.
+            let Some(gathering) = gathered.remove(&(test, name.clone())) else { continue };
+            let score = gathering.map_err(CallError::Failed).and_then(|accumulator| {
+                Python::attach(|py| {
+                    let score = metric.value(py, &accumulator);
+                    drop(accumulator);
+                    score
+                })
+            });
+            duration_ms += started.elapsed().as_secs_f64() * 1000.0;
             match score {
-                Some(Ok(value)) => self.scored(&image.cell, &metric.info.name, value)?,
-                Some(Err(failure)) => drop(image.failure.get_or_insert(failure)),
-                None => {}
+                Ok(score) => {
+                    let test = id.clone();
+                    self.sink.emit(&Event::BatchScored { test, metric: name, score })?;
+                }
+                Err(CallError::Failed(failure)) => {
+                    if let Some(trace) = failure.trace {
+                        let message = format!("{id}: {name}: {trace}");
+                        self.sink.emit(&Event::Log { level: LogLevel::Error, message })?;
+                    }
+                    broken.push(failure.reason);
+                }
+                Err(CallError::Interrupted) => return Ok(self.watchdog.end(Stop::Interrupted)),
             }
+        }
+        self.telemetry.at_least_once(self.sink, test)?;
+        let Some((outcome, reasons)) = self.sink.read(|run| {
+            let run = run.test(id)?;
+            Some(judgement::outcome(run, self.known, &body.outcome, broken, self.rules))
+        }) else {
+            return Ok(());
+        };
+        let test = id.clone();
+        self.sink.emit(&Event::TestFinished { test, outcome, reasons, duration_ms })?;
+        if self.fail_fast && outcome != TestOutcome::Passed {
+            self.watchdog.end(Stop::FailFast(id.clone()));
         }
         Ok(())
     }
-
-    fn scored(&mut self, cell: &CellKey, metric: &str, value: f64) -> Result<(), EngineError> {
-        let (cell, metric) = (cell.clone(), metric.to_owned());
-        self.sink.emit(&Event::CellScored { cell, metric, value })
-    }
-
-    fn cell_failed(&mut self, cell: CellKey, failure: Failure) -> Result<(), EngineError> {
-        let Failure { reason, trace } = failure;
-        self.sink.emit(&Event::CellFailed { cell, reason, trace, retries: 0 })
-    }
 }
 
-impl Stored {
-    fn compare(&mut self, reference: RgbImage, wants_ssim: bool) {
-        if wants_ssim {
-            match similarity(&self.picture.pixels, &reference) {
-                Ok(value) => self.ssim = Some(value),
-                Err(reason) => self.failure = Some(Failure::new(reason)),
-            }
+/// Whether a metric has to see this image.
+fn wants(metric: &Metric, look: &Look<'_>) -> bool {
+    match metric.info.category {
+        Category::Reference if look.still.reference.is_none() => false,
+        Category::Batch => true,
+        Category::Reference | Category::PerSample => {
+            let seen =
+                |scores: &std::collections::BTreeSet<String>| scores.contains(&metric.info.name);
+            !look.still.resumed.as_ref().is_some_and(seen)
         }
-        self.reference = Some(Arc::new(reference));
     }
-}
-
-/// SSIM of two images; the reason where they cannot be compared.
-pub fn similarity(image: &RgbImage, reference: &RgbImage) -> Result<f64, String> {
-    let rgb = |i| Rgb::new(RgbImage::as_raw(i), i.width() as usize, i.height() as usize);
-    let score = || native::score(SSIM, &rgb(image)?, Some(&rgb(reference)?));
-    score().map_err(|e| format!("no SSIM of the image (first) and its reference: {e}"))
-}
-
-/// Writes an image under its digest. It is there whole or not at all.
-fn store(pixels: &RgbImage, dir: &Path) -> Result<ImageRef, EngineError> {
-    let bytes = png::encode(pixels).map_err(EngineError::Encode)?;
-    let sha256 = ImageSha::of(&bytes);
-    let name = format!("{sha256}.png");
-    let path = dir.join(&name);
-    if !path.exists() {
-        write_whole(&path, &bytes)?;
-    }
-    Ok(ImageRef {
-        path: format!("{IMAGES_DIR}/{name}"),
-        sha256,
-        width: pixels.width(),
-        height: pixels.height(),
-    })
-}
-
-/// Writes a file beside its place and moves it there: a reader never sees half of it.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(EngineError::file("write", path))
 }

@@ -1,220 +1,305 @@
 //! One run from its first event to its last.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
-use difftest_core::event::{Environment, Event, RunStatus, SCHEMA, TestOutcome};
-use difftest_core::metric::{self, MetricInfo};
+use difftest_core::event::{Environment, Event, LogLevel, RunStatus, SCHEMA, TestOutcome};
 use difftest_core::suite::CollectionError;
 use pyo3::prelude::*;
 
 use super::args::RunArgs;
-use super::bridge::{Bridge, CallError, Generator, Metric};
+use super::asked::Asked;
+use super::bridge::{Bridge, Failure};
+use super::cache::Cache;
 use super::error::EngineError;
-use super::generation;
-use super::judgement;
-use super::plan::{self, Plan, PlannedTest};
+use super::generation::Generation;
+use super::generator::Generator;
+use super::history;
+use super::judgement::{self, Rules};
+use super::loading::{self, Loaded};
+use super::native_stage::NativeStage;
+use super::pipeline::Pipeline;
+use super::production::{self, Planned};
 use super::reference::ReferenceSource;
-use super::scoring::{SSIM, Scorer, Work};
+use super::resume::{self, Earlier};
+use super::scoring::Scorer;
+use super::scribe::cell_failed;
 use super::settings::Target;
+use super::shelf::{CacheUse, Shelf};
 use super::sink::Sink;
+use super::stop::{Stop, StopFlag};
+use super::subscribers;
+use super::telemetry::Telemetry;
+use super::watchdog::{Hung, Watchdog};
 
-/// Batches that may wait to be scored. One is enough to keep generation going, and each holds
-/// its images in memory.
-const WAITING_BATCHES: usize = 2;
-
-pub struct Session {
+pub struct Session<'a> {
     target: Target,
     reference: ReferenceSource,
     sink: Sink,
     id: String,
     started: Instant,
+    fail_fast: bool,
+    /// The run that is gone on with. Nothing is added to its stream before it is sure that what
+    /// comes belongs to it.
+    earlier: Option<Earlier>,
+    /// Ends the process, with what there is of a run that hangs. Called from another thread.
+    leave: &'a (dyn Fn(&Sink, i32) + Sync),
+    reading: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What is loaded before the first image.
-struct Loaded {
-    plan: Plan,
-    known: BTreeMap<String, MetricInfo>,
-    metrics: BTreeMap<String, Metric>,
+/// How a run ended.
+pub struct Ended {
+    pub sink: Sink,
+    /// Not so where nothing was added to the stream of an earlier run.
+    pub written: bool,
+    pub status: Result<RunStatus, EngineError>,
 }
 
-/// The tests in a form that can run, and everything that could not be.
-pub fn discover(bridge: &Bridge<'_>, target: &Target) -> Result<Plan, EngineError> {
-    let collected = bridge.collect(&target.test_dir, &target.root)?;
-    if collected.tests.is_empty() && collected.errors.is_empty() {
-        return Err(EngineError::NothingDiscovered(target.test_dir.clone()));
-    }
-    let mut plan = Plan::new(collected.tests);
-    plan.errors.splice(0..0, collected.errors);
-    target.select(&mut plan)?;
-    let clashes = plan::shared_baselines(&plan.tests);
-    plan.reject(|test| clashes.get(test.spec.id.as_str()).cloned());
-    Ok(plan)
-}
-
-impl Session {
-    /// Makes the run's folder, which is where everything it says goes.
-    pub fn open(args: &RunArgs, target: Target, cwd: &Path) -> Result<Self, EngineError> {
-        let id = uuid::Uuid::now_v7().to_string();
-        let dir = match &args.run_dir {
-            Some(dir) => cwd.join(dir),
-            None => super::history::folder(&target.root)?.join("runs").join(&id),
-        };
+impl<'a> Session<'a> {
+    /// Makes the run's folder, which is where everything it says goes, or opens the one that is
+    /// gone on with.
+    pub fn open(
+        args: &RunArgs,
+        target: Target,
+        cwd: &Path,
+        leave: &'a (dyn Fn(&Sink, i32) + Sync),
+    ) -> Result<Self, EngineError> {
         let reference = ReferenceSource::open(&args.reference, &target.root)?;
-        let sink = Sink::open(&dir, args.events.as_deref())?;
-        Ok(Self { target, reference, sink, id, started: Instant::now() })
+        let earlier =
+            args.resume.as_ref().map(|name| Earlier::read(name, &target.root, cwd)).transpose()?;
+        let id = match &earlier {
+            Some(earlier) => earlier.run.id.clone(),
+            None => uuid::Uuid::now_v7().to_string(),
+        };
+        let copy = args.events.as_deref();
+        let sink = match (&earlier, &args.run_dir) {
+            (Some(earlier), _) => {
+                Sink::reopen(&earlier.dir, copy, earlier.run.clone(), earlier.whole_bytes)?
+            }
+            (None, Some(dir)) => Sink::open(&cwd.join(dir), copy)?,
+            (None, None) => Sink::open(&history::runs_dir(&target.root)?.join(&id), copy)?,
+        };
+        let (started, fail_fast) = (Instant::now(), args.fail_fast);
+        let reading = Mutex::default();
+        Ok(Self { target, reference, sink, id, started, fail_fast, earlier, leave, reading })
     }
 
     /// Runs everything and says how it ended; the last event is written whatever happens.
-    pub fn run(mut self, py: Python<'_>) -> (Sink, Result<RunStatus, EngineError>) {
-        let ended = self.execute(py).map(|()| judgement::status(self.sink.run()));
-        let closed = self.close(&ended);
-        let ended = ended.map(|(status, _)| status);
-        (self.sink, closed.and(ended))
+    pub fn run(self, py: Python<'_>) -> Ended {
+        let (done, written) = self.execute(py);
+        let status = match written {
+            false => done.map(|()| RunStatus::Error),
+            true => {
+                let ended = done.map(|()| self.sink.read(judgement::status));
+                let closed = self.say_end(&ended);
+                closed.and(ended.map(|(status, _)| status))
+            }
+        };
+        self.sink.detach_readers();
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reading) = reading {
+            py.detach(|| subscribers::settle(&reading));
+        }
+        Ended { sink: self.sink, written, status }
     }
 
-    fn execute(&mut self, py: Python<'_>) -> Result<(), EngineError> {
+    /// Also answers whether anything was written to the stream.
+    fn execute(&self, py: Python<'_>) -> (Result<(), EngineError>, bool) {
         let loaded = Bridge::connect(py).and_then(|bridge| {
-            let loaded = self.load(&bridge)?;
+            let loaded = loading::load(&bridge, &self.target, self.reference.kind())?;
             let generator = match loaded.plan.tests.is_empty() {
                 true => Err(EngineError::NothingCollected),
                 false => bridge.load_generator(&self.target),
             };
             Ok((bridge, loaded, generator))
         });
-        let (bridge, loaded, generator) = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                self.announce(None, None, Vec::new())?;
-                return Err(error);
+        match (loaded, &self.earlier) {
+            (Err(error), Some(_)) | (Ok((_, _, Err(error))), Some(_)) => (Err(error), false),
+            (Err(error), None) => (self.announce(None, None).and(Err(error)), true),
+            (Ok((bridge, loaded, generator)), None) => {
+                (self.go(py, &bridge, &loaded, generator), true)
             }
-        };
-        let errors = loaded.plan.errors.clone();
-        self.announce(Some(&loaded), generator.as_ref().ok(), errors)?;
-        self.pipeline(py, &bridge, &loaded, &generator?)
-    }
-
-    /// Collects, plans and loads every metric. A test whose metric does not load is an error of
-    /// that test.
-    fn load(&self, bridge: &Bridge<'_>) -> Result<Loaded, EngineError> {
-        let mut plan = discover(bridge, &self.target)?;
-        let (mut known, mut metrics) = (BTreeMap::new(), BTreeMap::new());
-        let mut faults: BTreeMap<String, String> = BTreeMap::new();
-        for name in plan.metrics() {
-            if name == SSIM {
-                known.extend(metric::find(SSIM).map(|info| (name, info)));
-                continue;
-            }
-            match bridge.load_metric(&name) {
-                Ok(metric) => {
-                    known.insert(
-                        name.clone(),
-                        MetricInfo { name: name.clone(), ..metric.info.clone() },
-                    );
-                    metrics.insert(name, metric);
+            (Ok((bridge, loaded, Ok(generator))), Some(earlier)) => {
+                let settings = &self.target.settings;
+                match earlier.differs(&settings.model, &generator, &settings.recipe) {
+                    Ok(()) => (self.go(py, &bridge, &loaded, Ok(generator)), true),
+                    Err(error) => (Err(error), false),
                 }
-                Err(CallError::Interrupted) => return Err(EngineError::Interrupted),
-                Err(CallError::Failed(failure)) => drop(faults.insert(name, failure.reason)),
             }
         }
-        plan.reject(|test| test.spec.metrics().iter().find_map(|name| faults.get(name).cloned()));
-        let kind = self.reference.kind();
-        plan.reject(|test| plan::missing_reference_dir(test, &known, kind));
-        Ok(Loaded { plan, known, metrics })
+    }
+
+    fn go(
+        &self,
+        py: Python<'_>,
+        bridge: &Bridge<'_>,
+        loaded: &Loaded,
+        generator: Result<Generator, EngineError>,
+    ) -> Result<(), EngineError> {
+        if bridge.subscribers()? > 0 {
+            let (readers, reading) = subscribers::subscribe(bridge.unbind());
+            self.sink.attach(readers);
+            let reading = std::thread::spawn(move || reading.run());
+            *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
+        }
+        self.announce(Some(loaded), generator.as_ref().ok())?;
+        let generator = generator?;
+        let done = self.pipeline(py, bridge, loaded, &generator);
+        done.and(bridge.unload(&generator))
     }
 
     fn announce(
-        &mut self,
+        &self,
         loaded: Option<&Loaded>,
         generator: Option<&Generator>,
-        errors: Vec<CollectionError>,
     ) -> Result<(), EngineError> {
-        let asked_for = self
-            .target
-            .settings
-            .generator
-            .clone()
-            .unwrap_or_else(|| self.target.settings.model.clone());
+        let settings = &self.target.settings;
+        let asked_for = settings.generator.as_ref().unwrap_or(&settings.model);
+        let device = settings.device.clone();
+        let unknown = || Environment { device, ..Environment::default() };
         self.sink.emit(&Event::RunStarted {
             schema: SCHEMA,
             run: self.id.clone(),
-            model: self.target.settings.model.clone(),
-            generator: generator.map_or(asked_for, |g| g.name.clone()),
+            model: settings.model.clone(),
+            generator: generator.map_or(asked_for, |g| &g.name).clone(),
             fingerprint: generator.map_or_else(String::new, |g| g.fingerprint.clone()),
-            environment: generator.map_or_else(
-                || Environment {
-                    device: self.target.settings.device.clone(),
-                    ..Environment::default()
-                },
-                |g| g.environment.clone(),
-            ),
+            environment: generator.map_or_else(unknown, |g| g.environment.clone()),
             tests: loaded
                 .map(|l| l.plan.tests.iter().map(|t| t.spec.clone()).collect())
                 .unwrap_or_default(),
             metrics: loaded.map(|l| l.known.values().cloned().collect()).unwrap_or_default(),
             cells: loaded.map_or(0, |l| l.plan.cell_count() as u64),
-            recipe: self.target.settings.recipe.clone(),
+            recipe: settings.recipe.clone(),
         })?;
-        for error in errors {
-            self.sink.emit(&Event::CollectionFailed { error })?;
-        }
-        Ok(())
+        let errors: &[CollectionError] = loaded.map_or(&[], |l| &l.plan.errors);
+        errors
+            .iter()
+            .try_for_each(|error| self.sink.emit(&Event::CollectionFailed { error: error.clone() }))
     }
 
-    /// Generation on this thread, everything else on another.
+    /// Makes and scores every image that is not there yet.
     fn pipeline(
-        &mut self,
+        &self,
         py: Python<'_>,
         bridge: &Bridge<'_>,
         loaded: &Loaded,
         generator: &Generator,
     ) -> Result<(), EngineError> {
-        let tests = &loaded.plan.tests;
-        let mut scorer = Scorer {
-            tests,
-            known: &loaded.known,
-            metrics: &loaded.metrics,
-            reference: &self.reference,
-            sink: &mut self.sink,
+        let (tests, settings) = (&loaded.plan.tests[..], &self.target.settings);
+        let kind = self.reference.kind();
+        let asked: Vec<Asked<'_>> =
+            tests.iter().map(|test| Asked::of(test, &loaded.metrics, kind)).collect();
+        let images_dir = self.sink.images_dir();
+        let jobs = match &self.earlier {
+            None => resume::all_jobs(tests),
+            Some(_) => self.sink.read(|run| {
+                let exists = |image: &difftest_core::event::ImageRef| {
+                    images_dir.join(format!("{}.png", image.sha256)).is_file()
+                };
+                resume::jobs(tests, &asked, run, exists)
+            }),
         };
-        // Unbound, for it crosses the detached part.
-        let bridge = bridge.unbind();
-        let (made, scored) = py.detach(|| {
-            std::thread::scope(|scope| {
-                let (sender, receiver) = sync_channel(WAITING_BATCHES);
-                let scoring = scope.spawn(move || scorer.drain(receiver));
-                // Attached only for this long: the scope waits for the scoring thread, which may
-                // need the interpreter to finish.
-                let made =
-                    Python::attach(|py| produce(py, &bridge.bind(py), generator, tests, sender));
-                (made, scoring.join())
-            })
+        let steps = production::steps(&jobs);
+        let cache = match settings.incremental {
+            true => Some(Mutex::new(Cache::open(
+                &history::cache_dir(&self.target.root),
+                settings.cache_limit,
+            )?)),
+            false => None,
+        };
+        let cache_use = cache.as_ref().map(|cache| CacheUse {
+            cache,
+            model: &settings.model,
+            generator: &generator.name,
+            fingerprint: &generator.fingerprint,
+            environment: &generator.environment,
         });
-        match scored {
-            Ok(scored) => scored.and(made),
-            Err(panic) => std::panic::resume_unwind(panic),
+        let shelf = Shelf {
+            tests,
+            model: &settings.model,
+            settings: &settings.recipe,
+            images_dir: &images_dir,
+            cache: cache_use,
+        };
+        let stage = NativeStage { tests, asked: &asked, reference: &self.reference, shelf: &shelf };
+        let stop = Arc::<StopFlag>::default();
+        let watchdog = Arc::new(Watchdog::new(Arc::clone(&stop), settings.timeout, self.started));
+        let telemetry = Telemetry::new(tests);
+        let scorer = Scorer {
+            tests,
+            asked: &asked,
+            known: &loaded.known,
+            rules: Rules { min_samples: settings.min_samples },
+            root: &self.target.root,
+            sink: &self.sink,
+            telemetry: &telemetry,
+            stop: &stop,
+            watchdog: &watchdog,
+            fail_fast: self.fail_fast,
+        };
+        let pipeline = Pipeline {
+            tests,
+            asked: &asked,
+            steps: &steps,
+            shelf: &shelf,
+            stage: &stage,
+            scorer: &scorer,
+            sink: &self.sink,
+            telemetry: &telemetry,
+            watchdog: &watchdog,
+            stop: &stop,
+            jobs: self.target.jobs(),
+        };
+        let mut generation = Generation::new(generator, &watchdog, &stop, settings.image_timeout);
+        let alarm = Arc::clone(&watchdog);
+        if !bridge.watch(move || alarm.overdue())? {
+            let level = LogLevel::Debug;
+            let message = "not on Python's main thread: a call that hangs ends the run".to_owned();
+            self.sink.emit(&Event::Log { level, message })?;
+        }
+        let abandon = |hung: Hung| self.abandon(&hung, &steps, loaded);
+        let done = pipeline.run(py, bridge.unbind(), &mut generation, abandon);
+        let done = bridge.unwatch().and(done);
+        match (done, stop.raised()) {
+            (Ok(()) | Err(EngineError::Stopped(_)), Some(Stop::FailFast(_))) => Ok(()),
+            (Ok(()) | Err(EngineError::Stopped(_)), Some(Stop::Interrupted)) => {
+                Err(EngineError::Interrupted)
+            }
+            (Ok(()), Some(stop @ Stop::Timeout(_))) => Err(EngineError::Stopped(stop.reason())),
+            (done, _) => done,
         }
     }
 
+    /// Says what is known of a run that cannot be ended, and leaves.
+    fn abandon(&self, hung: &Hung, steps: &[Planned<'_>], loaded: &Loaded) {
+        let said = hung.cells.iter().try_for_each(|number| match steps.get(*number) {
+            Some(Planned::Cell(test, job)) => {
+                let cell = &loaded.plan.tests[*test].cells[job.cell];
+                cell_failed(&self.sink, cell, Failure::new(hung.reason.clone()))
+            }
+            _ => Ok(()),
+        });
+        // The last word counts more than what could not be said before it.
+        let _ = said.and(self.say_end(&Err(EngineError::Stopped(hung.reason.clone()))));
+        self.sink.detach_readers();
+        (self.leave)(&self.sink, hung.code);
+    }
+
     /// Says what did not run, and how it ended.
-    fn close(
-        &mut self,
+    fn say_end(
+        &self,
         ended: &Result<(RunStatus, Option<String>), EngineError>,
     ) -> Result<(), EngineError> {
         let (status, reason) = match ended {
             Ok((status, reason)) => (*status, reason.clone()),
             Err(error) => (RunStatus::Error, Some(error.to_string())),
         };
-        let unfinished: Vec<_> = self
-            .sink
-            .run()
-            .tests
-            .iter()
-            .filter(|t| t.outcome.is_none())
-            .map(|t| t.spec.id.clone())
-            .collect();
+        let unfinished: Vec<_> = self.sink.read(|run| {
+            let unfinished = run.tests.iter().filter(|t| t.outcome.is_none());
+            unfinished.map(|t| t.spec.id.clone()).collect()
+        });
         for test in unfinished {
             self.sink.emit(&Event::TestFinished {
                 test,
@@ -226,33 +311,4 @@ impl Session {
         let duration_ms = self.started.elapsed().as_secs_f64() * 1000.0;
         self.sink.emit(&Event::RunFinished { status, reason, duration_ms })
     }
-}
-
-/// Hands over every test's images, batch by batch, and what became of its body.
-fn produce(
-    py: Python<'_>,
-    bridge: &Bridge<'_>,
-    generator: &Generator,
-    tests: &[PlannedTest],
-    sender: SyncSender<Work>,
-) -> Result<(), EngineError> {
-    // Waiting for room in the queue must not keep the scoring thread from the interpreter. That
-    // the queue is closed means that scoring has failed, and its error is the one that counts.
-    let send = |work| py.detach(|| sender.send(work)).is_ok();
-    for (index, test) in tests.iter().enumerate() {
-        if !send(Work::Start(index)) {
-            return Ok(());
-        }
-        for cells in test.cells.chunks(generator.batch_size) {
-            let batch = generation::generate(py, generator, &test.spec, cells)?;
-            if !send(Work::Images(index, batch)) {
-                return Ok(());
-            }
-        }
-        let body = bridge.run_body(&test.spec.id, generator)?;
-        if !send(Work::Finish(index, body)) {
-            return Ok(());
-        }
-    }
-    Ok(())
 }
