@@ -321,8 +321,11 @@ impl TestJudge<'_> {
     /// None where the head has no score of it.
     fn metric(&self, info: &MetricInfo, all_identical: bool) -> Option<MetricComparison> {
         let name = &info.name;
-        let scores: Vec<f64> = self.head.scores(name).map(|(_, v)| v).collect();
-        let head = Summary::of(&scores)?;
+        let head = self.head.summary(name)?;
+        let scores: Vec<f64> = match info.category {
+            Category::Batch => vec![head.mean],
+            _ => self.head.scores(name).map(|(_, v)| v).collect(),
+        };
         let missed = threshold::missed(&self.head.spec, info, &scores).is_some();
         let threshold = self.head.spec.threshold(name);
         // A visual regression's score already is the comparison with the base's image.
@@ -342,13 +345,12 @@ impl TestJudge<'_> {
             }
             (None, false) => Decision::Inconclusive,
         };
-        let base = if compares_itself { None } else { self.base_summary(name) };
+        let base = match info.category {
+            Category::Batch => self.base.and_then(|base| base.summary(name)),
+            _ if compares_itself => None,
+            _ => self.base.and_then(|base| base.summary(name)),
+        };
         Some(MetricComparison { name: name.clone(), decision, base, head, threshold, paired })
-    }
-
-    fn base_summary(&self, metric: &str) -> Option<Summary> {
-        let scores: Vec<f64> = self.base?.scores(metric).map(|(_, v)| v).collect();
-        Summary::of(&scores)
     }
 
     fn paired(&self, info: &MetricInfo) -> Option<PairedVerdict> {

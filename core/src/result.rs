@@ -269,6 +269,15 @@ impl TestRun {
         self.cells.iter().filter_map(move |(key, cell)| Some((key, *cell.scores.get(metric)?)))
     }
 
+    /// What a metric scored here: over its images, or of the whole set. None without a score.
+    pub fn summary(&self, metric: &str) -> Option<Summary> {
+        if let Some(score) = self.batch_scores.get(metric) {
+            return Some(Summary::of_batch(score));
+        }
+        let values: Vec<f64> = self.scores(metric).map(|(_, value)| value).collect();
+        Summary::of(&values)
+    }
+
     fn report(&self, known: &BTreeMap<String, MetricInfo>) -> TestReport {
         let metrics = self
             .spec
@@ -277,7 +286,7 @@ impl TestRun {
             .filter_map(|metric| {
                 let values: Vec<f64> = self.scores(&metric).map(|(_, v)| v).collect();
                 let batch = self.batch_scores.get(&metric);
-                let summary = batch.map(Summary::of_batch).or_else(|| Summary::of(&values))?;
+                let summary = self.summary(&metric)?;
                 let threshold = self.spec.threshold(&metric);
                 let judged: &[f64] = if batch.is_some() { &[summary.mean] } else { &values };
                 let passed = known.get(&metric).is_none_or(|info| {

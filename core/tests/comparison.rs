@@ -273,3 +273,30 @@ fn a_huge_suite_stays_within_githubs_limits() {
     let output = check::output(&many, Sandbox::Bubblewrap, &|_| "https://ci.example/i.png".into());
     assert!(output.summary.len() <= MAX_CHECK_TEXT && output.text.unwrap().len() <= MAX_CHECK_TEXT);
 }
+
+#[test]
+fn a_batch_metric_shows_both_sides_and_holds_its_threshold() {
+    let prompts = [String::from("p")];
+    let mut spec = quality("fid_test", None);
+    let id = spec.id.clone();
+    if let TestKind::Quality { metrics, thresholds, .. } = &mut spec.kind {
+        *metrics = vec!["fid".into()];
+        thresholds.insert("fid".into(), 30.0);
+    }
+    let of = |value: f64| {
+        let mut run =
+            run(&spec, &prompts, TestOutcome::Passed, |i, seed| (format!("{i}{seed}{value}"), 0.0));
+        for cell in run.tests[0].cells.values_mut() {
+            cell.scores.clear();
+        }
+        let score = difftest_core::event::BatchScore { value, samples: 2, note: None };
+        run.apply(&Event::BatchScored { test: id.clone(), metric: "fid".into(), score });
+        run
+    };
+    let compared = compare(Some(&of(20.0)), &of(25.0), &VerdictSettings::default());
+    let metric = &compared.tests[0].metrics[0];
+    assert_eq!((metric.base.as_ref().unwrap().mean, metric.head.mean), (20.0, 25.0));
+    assert_eq!(metric.decision, Decision::Pass);
+    let worse = compare(Some(&of(20.0)), &of(31.0), &VerdictSettings::default());
+    assert_eq!(worse.tests[0].metrics[0].decision, Decision::Failed);
+}
