@@ -11,7 +11,9 @@ use difftest_runner::engine::{self, BaselineArgs, CacheArgs, ConfigArgs, RunArgs
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
 
+use crate::recipe::{self, RecipeArgs};
 use crate::serving::{serve, watch};
+use crate::suites::{self, SuitesArgs};
 
 const ERROR: i32 = 2;
 
@@ -34,6 +36,10 @@ enum Command {
     Cache(CacheArgs),
     /// Say every setting, and where it came from
     Config(ConfigArgs),
+    /// How an image was made, and the schedulers that there are
+    Recipe(RecipeArgs),
+    /// Which prompt suites there are, and what is in one
+    Suites(SuitesArgs),
     /// Serve the GitHub App: webhooks in, check runs and comments out
     App(Box<AppArgs>),
     /// Lease jobs from an App and run them on this machine
@@ -77,6 +83,8 @@ fn dispatch(py: Python<'_>, command: Command) -> PyResult<i32> {
         Command::Baseline(args) => engine::baseline(py, args),
         Command::Cache(args) => engine::cache(&args),
         Command::Config(args) => engine::config(&args),
+        Command::Recipe(args) => Ok(recipe::run(args)),
+        Command::Suites(args) => suites::run(py, &args),
         Command::App(args) => {
             difftest_app::install_crypto();
             log_to_stderr();

@@ -2,7 +2,10 @@
 
 mod cli;
 mod native;
+mod recipe;
+mod remote;
 mod serving;
+mod suites;
 
 use std::collections::BTreeMap;
 
@@ -40,6 +43,13 @@ mod _native {
     use super::cli::cli_main;
     #[pymodule_export]
     use super::native::{builtin_metrics, decode_png, encode_png, native_metric, ssim};
+    #[pymodule_export]
+    use super::recipe::{
+        check_recipe, diffusers_scheduler, read_recipe, recipe_to_diffusers, recipe_to_onnx,
+        schedulers, with_recipe,
+    };
+    #[pymodule_export]
+    use super::remote::{RemoteGenerator, RemoteImages};
     #[pymodule_export]
     use super::{expand, report_page};
     use pyo3::prelude::*;
