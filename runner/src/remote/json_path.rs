@@ -168,7 +168,10 @@ mod tests {
 
     #[test]
     fn a_path_that_is_none_is_refused() {
-        for bad in ["", " ", "$", "a..b", ".a", "a[", "a[x]", "a[\"x]", "a.", "a[0]]", "a.[0]", "a[0]b", "a]"] {
+        for bad in [
+            "", " ", "$", "a..b", ".a", "a[", "a[x]", "a[\"x]", "a.", "a[0]]", "a.[0]", "a[0]b",
+            "a]",
+        ] {
             assert!(bad.parse::<JsonPath>().is_err(), "{bad}");
         }
     }

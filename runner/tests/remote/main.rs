@@ -1,2 +1,5 @@
 //! The HTTP back ends against stand-ins that speak each provider's documented protocol.
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
+
+mod a1111;
+mod stand_in;
