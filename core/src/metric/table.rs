@@ -174,7 +174,7 @@ pub static METRICS: &[Builtin] = &[
         (HigherIsBetter, PerSample),
         UNIT,
         0.05,
-        "1 where the image of the shapes world is what its prompt says, else 0",
+        "share of the five facts of a shapes prompt that the image shows; 0 where it shows no figure",
         "difftest: overlap with rendered templates and their colours",
     ),
     metric(
