@@ -164,9 +164,7 @@ def test_a_suite_of_a_hundred_thousand_prompts_is_read_line_by_line(root: Path) 
     assert "p.json:100001: a prompt is 3" in refused(root, "p.json", many)
 
 
-def test_a_file_that_is_too_large_is_not_read(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_too_large_is_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("difftest.suites.files._LARGEST", 3)
     assert "and a prompt suite at most" in refused(root, "p.txt", "abcd")
 

@@ -114,7 +114,8 @@ def _suite(content: Content, stem: str) -> PromptSuite:
             first = seen.setdefault(value, entry.line)
             if len(seen) < number:
                 raise Unreadable(
-                    entry.line, f"the {what} {_short(value)} is in line {first} already; leave one out"
+                    entry.line,
+                    f"the {what} {_short(value)} is in line {first} already; leave one out",
                 )
         prompts.append(prompt)
     model, description = (
@@ -171,8 +172,8 @@ def _kind(value: Any) -> str:
         return "empty"
     if isinstance(value, (bool, int, float)):
         return f"{value!r}, {'a truth value' if isinstance(value, bool) else 'a number'}"
-    kinds = {str: "a text", dict: "an object", list: "a list"}
-    return kinds.get(type(value), f"a {type(value).__name__}")
+    kind = type(value).__name__
+    return {"str": "a text", "dict": "an object", "list": "a list"}.get(kind, f"a {kind}")
 
 
 def _short(text: str) -> str:

@@ -64,7 +64,7 @@ class _Reader:
             self._take(":")
             if key == "prompts":
                 if self._next() != "[":
-                    raise Unreadable(self.line(), "`prompts` is no list; write [\"...\", \"...\"]")
+                    raise Unreadable(self.line(), '`prompts` is no list; write ["...", "..."]')
                 found.entries = self._entries()
             else:
                 self._next()

@@ -14,9 +14,7 @@ def reader(shown: str) -> Callable[[str], Content]:
     try:
         import yaml  # noqa: F401
     except ImportError:
-        raise MissingDependencyError(
-            "pyyaml", f"the prompt suite {shown}", extra="yaml"
-        ) from None
+        raise MissingDependencyError("pyyaml", f"the prompt suite {shown}", extra="yaml") from None
     return _content
 
 
@@ -59,9 +57,7 @@ def _read(loader: Any, yaml: Any) -> Content:
         else:
             content.others[str(key.value)] = Entry(_line(key), _value(value, loader))
     if not found:
-        raise Unreadable(
-            _line(root), "the key `prompts` is missing; it holds the list of prompts"
-        )
+        raise Unreadable(_line(root), "the key `prompts` is missing; it holds the list of prompts")
     return content
 
 

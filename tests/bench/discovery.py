@@ -1,0 +1,97 @@
+"""Discovery of 1,000 files with 10 tests each, against `pytest --collect-only` on the same files."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+FILES, TESTS, ROUNDS = 1000, 10, 3
+LIMIT_S = 2.0
+
+#: What a team has: plain prompts, a template, thresholds.
+TEST = '''
+
+@difftest.test(
+    ["a {{color}} {{shape=circle}}, case {file}-{test}"],
+    metrics=["clip_score"],
+    threshold=0.2,
+    variables={{"color": ["red", "blue"]}},
+)
+def test_{file}_{test}():
+    """The body is empty."""
+'''
+
+#: What `difftest run` does before its first image, in a process of its own.
+OURS = """
+import json, sys, time
+start = time.perf_counter()
+from difftest import _bridge
+found = json.loads(_bridge.collect("tests", sys.argv[1]))
+print(time.perf_counter() - start, len(found["tests"]), len(found["errors"]))
+"""
+
+
+def write(root: Path) -> None:
+    for file in range(FILES):
+        folder = root / "tests" / f"area_{file % 20:02}"
+        folder.mkdir(parents=True, exist_ok=True)
+        tests = "".join(TEST.format(file=file, test=test) for test in range(TESTS))
+        (folder / f"test_{file}.py").write_text(f"import difftest\n{tests}", encoding="utf-8")
+
+
+def without_caches(command: list[str], root: Path) -> tuple[float, str]:
+    """Seconds of a whole process, and what it printed. Nothing is compiled before: a fresh checkout."""
+    start = time.perf_counter()
+    finished = subprocess.run(
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return time.perf_counter() - start, finished.stdout
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="difftest-bench-") as folder:
+        root = Path(folder)
+        write(root)
+        ours, theirs, inside = [], [], []
+        for _ in range(ROUNDS):  # in turns: both meet the same load of the machine
+            took, said = without_caches([sys.executable, "-c", OURS, str(root)], root)
+            seconds, tests, errors = said.split()
+            assert (int(tests), int(errors)) == (FILES * TESTS, 0), said
+            ours.append(took)
+            inside.append(float(seconds))
+            pytest = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "--collect-only",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+            ]
+            took, said = without_caches([*pytest, "tests"], root)
+            assert f"{FILES * TESTS} tests collected" in said, said[-200:]
+            theirs.append(took)
+    own, peer = statistics.median(ours), statistics.median(theirs)
+    print(
+        f"discovery, {FILES:,} files with {TESTS} tests each, nothing compiled, median of {ROUNDS}:"
+    )
+    print(
+        f"  difftest               {own:6.2f} s  ({statistics.median(inside):.2f} s without Python's start)"
+    )
+    print(f"  pytest --collect-only  {peer:6.2f} s")
+    print(f"  ratio                  {peer / own:6.1f} x  (limit: {LIMIT_S:.0f} s)")
+    return 0 if own < LIMIT_S else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
