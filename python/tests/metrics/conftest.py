@@ -148,3 +148,35 @@ def head_file(weights_dir: Path) -> Callable[..., Path]:
         return file
 
     return write
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Puts a made distribution with entry points, and its modules, on ``sys.path``."""
+    import importlib
+    import sys
+    import textwrap
+
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    made: list[str] = []
+
+    def install(name: str, entry_points: dict[str, dict[str, str]], **modules: str) -> None:
+        info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        lines = [
+            line
+            for group, entries in entry_points.items()
+            for line in (f"[{group}]", *(f"{key} = {value}" for key, value in entries.items()))
+        ]
+        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        for module, text in modules.items():
+            (site / f"{module}.py").write_text(textwrap.dedent(text))
+            made.append(module)
+        importlib.invalidate_caches()
+
+    yield install
+    for module in made:
+        sys.modules.pop(module, None)

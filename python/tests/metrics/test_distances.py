@@ -78,6 +78,6 @@ def test_subsets_are_drawn_where_a_set_is_larger_and_always_the_same_ones() -> N
     one, other = features(300, 8, 1), features(200, 8, 2)
     value, error = kernel_distance.distance(one, other, subsets=20, largest=100)
     assert (value, error) == kernel_distance.distance(one, other, subsets=20, largest=100)
-    assert 0 < error
+    assert error > 0
     whole = kernel_distance.distance(one, other, subsets=20)[0]
     assert value == pytest.approx(whole, abs=6 * error)

@@ -111,7 +111,7 @@ def test_an_adapter_that_does_not_fit_is_refused(archive: Any, change: Any, said
 def test_a_trunk_that_is_cut_short_is_refused(archive: Any) -> None:
     file = archive() / "open_clip_vitb32_pretrain.pth.tar"
     file.write_bytes(file.read_bytes()[:-1000])
-    with pytest.raises(MetricError, match="cannot be loaded .* unpack https://github.com"):
+    with pytest.raises(MetricError, match=r"cannot be loaded .* unpack https://github\.com"):
         metrics.load("dreamsim", device="cpu")
 
 

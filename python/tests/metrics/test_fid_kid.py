@@ -180,7 +180,7 @@ def test_too_few_references_are_refused_before_anything_is_computed(
 def test_too_few_images_are_refused(inception: Any, reference_dir: Path, images: Any) -> None:
     inception()
     metric = metrics.load("kid", device="cpu")
-    with pytest.raises(MetricError, match="kid needs at least 14 .* there are 3 generated images"):
+    with pytest.raises(MetricError, match=r"kid needs at least 14 .* there are 3 generated images"):
         scored(metric, reference_dir, images(3))
     (reference_dir / "broken.png").write_bytes(b"no picture")
     with pytest.raises(MetricError, match=r"broken\.png cannot be read"):

@@ -10,6 +10,7 @@ names and shapes of the tensors, by ``drawn``: only those, the input and the ans
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import types
@@ -81,7 +82,7 @@ def main() -> None:
     network.blip = blip
     # ImageReward.py's MLP, whose file imports the program.
     widths, layers = (TEXT["hidden_size"], 1024, 128, 64, 16, 1), []
-    for index, (taken, given) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (taken, given) in enumerate(itertools.pairwise(widths)):
         layers += [torch.nn.Linear(taken, given), *([torch.nn.Dropout(0.2)] if index < 3 else [])]
     network.mlp = torch.nn.Module()
     network.mlp.layers = torch.nn.Sequential(*layers)

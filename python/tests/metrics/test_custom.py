@@ -1,9 +1,10 @@
-"""Metrics that a repository declares, and the ones that come with difftest."""
+"""Metrics that a repository declares, from the first line that a user writes."""
 
 from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -269,7 +270,7 @@ def test_a_metric_that_breaks_names_the_image_and_the_line() -> None:
     with pytest.raises(difftest.MetricError) as failed:
         scores(broken)
     assert "`m` failed on image 1 of 2 (prompt 'dark'): ZeroDivisionError" in str(failed.value)
-    assert f"test_metrics.py:{line})" in str(failed.value)
+    assert f"test_custom.py:{line})" in str(failed.value)
 
 
 def _no_image() -> float: ...
@@ -301,7 +302,7 @@ def test_a_signature_that_says_too_little_is_refused(target: Any, message: str) 
         ({"name": "two words"}, "name is 'two words'; write letters"),
         ({"name": "ssim"}, "`ssim` comes with difftest"),
         ({"direction": "higher"}, "direction is 'higher'; did you mean `higher_is_better`"),
-        ({"category": "set"}, "category is 'set'; there is: per_sample, reference"),
+        ({"category": "set"}, "category is 'set'; there is: batch, per_sample, reference"),
         ({"range": (1, 0)}, "the smallest score comes first"),
         ({"range": (0, 1, 2)}, "write the smallest and the largest score"),
         ({"margin": -1}, "margin is -1; write the loss"),
@@ -329,6 +330,222 @@ def test_an_unknown_metric_names_the_nearest() -> None:
         metrics.load("clip_scor")
 
 
+# The simplest things that a user writes
+
+
+def test_an_image_that_is_taken_for_an_array_is_told_how_to_get_one() -> None:
+    def brightness(image):  # type: ignore[no-untyped-def]
+        return image.mean()
+
+    with pytest.raises(
+        difftest.MetricError,
+        match=r"no attribute 'mean' .*; `image` is a PIL image: for an array write `image: np\.ndarray`",
+    ):
+        scores(brightness)
+
+
+def test_a_fault_that_is_its_own_gets_no_advice() -> None:
+    def brightness(image):  # type: ignore[no-untyped-def]
+        return image.brightness()
+
+    with pytest.raises(difftest.MetricError) as failed:
+        scores(brightness)
+    assert "PIL image" not in str(failed.value)
+
+
+def first_pixel(picture: Any) -> float:
+    return float(np.asarray(picture)[0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def m(path: str): assert type(path) is str; return first_pixel(Image.open(path))",
+        "def m(path): return first_pixel(Image.open(path.resolve()))",
+        "def m(picture: pathlib.Path): return first_pixel(Image.open(picture.resolve()))",
+        "def m(picture: 'str'): assert type(picture) is str; return first_pixel(Image.open(picture))",
+        "def m(file: str | None = None): return first_pixel(Image.open(file))",
+        "def m(image): assert isinstance(image, Image.Image); return first_pixel(image)",
+        "def m(img): return img.getpixel((0, 0))[0]",
+        "def m(x: 'PIL.Image.Image'): return x.getpixel((0, 0))[0]",
+        "def m(x: 'Image.Image') -> float: return x.getpixel((0, 0))[0]",
+        "def m(x: 'Image'): return x.getpixel((0, 0))[0]",
+        "def m(image: np.ndarray): return image.mean()",
+        "def m(image: 'np.ndarray'): return image.mean()",
+        "def m(image: 'npt.NDArray[np.uint8]'): return image.mean()",
+        "def m(image: numpy.typing.NDArray[np.uint8]): return image.mean()",
+        "def m(image: 'NameOfTheTypeCheckerOnly | np.ndarray'): return image.mean()",
+        "def m(pixels): return pixels[..., 0].mean()",
+        "def m(image: np.ndarray, *, scale: float = 1.0): return scale * image.mean()",
+        "def m(image: np.ndarray, weight=1, **options): return weight * image.mean()",
+        "def m(image: np.ndarray, /): return image.mean()",
+        "async_free = 1\ndef m(image: np.ndarray): return async_free * image.mean()",
+    ],
+)
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+def test_what_users_write_works(future: str, source: str) -> None:
+    import pathlib
+
+    names: dict[str, Any] = {
+        "np": np,
+        "numpy": np,
+        "pathlib": pathlib,
+        "Image": Image,
+        "first_pixel": first_pixel,
+    }
+    exec(compile(future + source, "a_users_file.py", "exec", dont_inherit=True), names)
+    assert scores(names["m"]) == [10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (True, 1.0),
+        (np.bool_(False), 0.0),
+        (3, 3.0),
+        (np.float32(0.5), 0.5),
+        (np.int64(7), 7.0),
+        (np.array(0.25), 0.25),
+        (np.array([0.25]), 0.25),
+        (np.array([[0.25]]), 0.25),
+    ],
+)
+def test_a_number_may_come_in_any_scalar(value: Any, number: float) -> None:
+    def m(array: Any) -> Any:
+        return value
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert scores(m) == [number, number]
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("torch_required")
+def test_a_number_may_come_from_torch() -> None:
+    import torch
+
+    def m(array: Any) -> Any:
+        return torch.tensor([[0.5]], requires_grad=True)
+
+    assert scores(m) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("value", [np.array([1.0, 2.0]), [1.0], 1j, {}])
+def test_what_is_no_single_number_is_refused(value: Any) -> None:
+    with pytest.raises(difftest.MetricError, match="a finite number was expected"):
+        scores(_answering(value))
+
+
+def _answering(value: Any) -> Any:
+    def m(array: Any) -> Any:
+        return value
+
+    return m
+
+
+def test_a_metric_may_say_what_it_computes_with() -> None:
+    class Own:
+        weights = "sha256:ab"
+
+        def compute_batch(self, images: Any) -> list[float]:
+            return [0.0 for _ in images]
+
+    difftest.metric("m")(Own)
+    assert (metrics.load("m").weights, metrics.load("m").min_samples) == ("sha256:ab", None)
+
+
+# All images of a test together
+
+
+def together(target: Any, batches: int = 1, reference_dir: str | None = None, **said: Any) -> Any:
+    difftest.metric("m", category="batch", **said)(target)
+    metric = metrics.load("m")
+    assert metric.category == "batch"
+    pool = metric.begin(reference_dir)
+    for _ in range(batches):
+        pool.update(IMAGES, PROMPTS, NONE)
+    return pool.value()
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "list[np.ndarray]",
+        "Sequence[NDArray[np.uint8]]",
+        "list[Image.Image]",
+        "list[str]",
+        "list[Path]",
+    ],
+)
+def test_a_function_gets_all_images_of_a_test_at_once(annotation: str) -> None:
+    def spread(images):  # type: ignore[no-untyped-def]
+        assert isinstance(images, list)
+        shades = [first_pixel(Image.open(i) if isinstance(i, (str, Path)) else i) for i in images]
+        return max(shades) - min(shades) + len(shades)
+
+    spread.__annotations__ = {"images": annotation}
+    score = together(spread, batches=3)
+    assert (score.value, score.samples, score.note) == (16.0, 6, None)
+
+
+def test_it_may_take_the_prompts_and_the_folder_of_references() -> None:
+    def share(images: list[np.ndarray], prompts: list[str], reference_dir: str | None) -> float:
+        assert prompts == PROMPTS * 2
+        assert reference_dir == "references"
+        return len(set(prompts)) / len(prompts)
+
+    assert together(share, batches=2, reference_dir="references").value == 0.5
+
+
+def test_a_class_may_take_a_test_in_as_it_comes_and_is_new_for_each() -> None:
+    class Spread:
+        min_samples = 3
+
+        def __init__(self) -> None:
+            self.shades: list[float] = []
+
+        def update(self, images: list[np.ndarray], prompts: list[str]) -> None:
+            assert len(images) == len(prompts) == 2
+            self.shades += [float(image.mean()) for image in images]
+
+        def value(self) -> Any:
+            return np.float32(len(self.shades))
+
+    difftest.metric("m")(Spread)
+    metric = metrics.load("m")
+    assert (metric.category, metric.min_samples) == ("batch", 3), "its methods say so"
+    for batches in (2, 4):
+        assert together(Spread, batches).value == 2 * batches
+    with pytest.raises(difftest.MetricError, match="`m` needs at least 3 images, and there are 2"):
+        together(Spread, 1)
+
+
+def test_a_class_with_a_batch_may_be_asked_once_for_all() -> None:
+    class Count:
+        category = "batch"
+
+        def compute_batch(self, images: list[np.ndarray]) -> int:
+            return len(images)
+
+    assert together(Count, batches=5).value == 10
+
+
+def test_a_batch_metric_that_breaks_names_the_line() -> None:
+    def broken(images: list[np.ndarray]) -> float:
+        return 1 / 0
+
+    def odd(images: list[np.ndarray]) -> Any:
+        return math.nan
+
+    line = broken.__code__.co_firstlineno + 1
+    with pytest.raises(difftest.MetricError, match=rf"on 2 images: ZeroDivisionError.*:{line}\)"):
+        together(broken)
+    with pytest.raises(difftest.MetricError, match="gave nan for 2 images; a finite number"):
+        together(odd)
+    with pytest.raises(difftest.MetricError, match="at least 1 images, and there are 0"):
+        together(broken, batches=0)
+
+
 # The embedded CLIP
 
 
@@ -343,3 +560,5 @@ def test_clip_score_prefers_the_true_caption() -> None:
     assert 0 <= false < true - metric.margin < 1
     assert (metric.direction, metric.category) == ("higher_is_better", "per_sample")
     assert (metric.range, metric.margin) == ((0.0, 1.0), 0.02)
+    assert metric.weights.startswith("sha256:")
+    assert "world of shapes" in metric.note
