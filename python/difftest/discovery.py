@@ -82,13 +82,13 @@ def collect(test_dir: Path, root: Path) -> Collection:
 def _above(test_dir: Path, root: Path) -> Iterator[Path]:
     """The ``conftest.py`` files of the folders around the tests, the repository's root first."""
     for folder in reversed(test_dir.parents):
-        if folder.is_relative_to(root) and (folder / _CONFTEST).is_file():
-            if not (test_dir.is_file() and folder == test_dir.parent):
-                yield folder / _CONFTEST
+        beside = test_dir.is_file() and folder == test_dir.parent  # find_files gives that one
+        if not beside and folder.is_relative_to(root) and (folder / _CONFTEST).is_file():
+            yield folder / _CONFTEST
 
 
 def find_files(test_dir: Path) -> Iterator[Path]:
-    """The files to import, sorted; each folder's ``conftest.py`` and ``metrics.py`` before its tests and its folders."""
+    """The files to import, sorted; each folder's ``conftest.py`` and ``metrics.py`` first, its folders last."""
     if test_dir.is_file():
         yield from _declaring(test_dir.parent)
         yield test_dir

@@ -59,13 +59,13 @@ def test_every_format_says_the_same(root: Path, name: str, content: str) -> None
     [
         (
             "faces.json",
-            '{"model": "m", "description": "d", "prompts": [{"id": "x/a", "prompt": "a", '
-            '"tags": ["t"], "notes": "n"}, "b"]}',
+            '{"model": "m", "description": "d", "prompts": [\n'
+            + '{"id": "x/a", "prompt": "a", "tags": ["t"], "notes": "n"}, "b"]}',
         ),
         (
             "faces.yaml",
             "model: m\ndescription: d\nprompts:\n"
-            "- {id: x/a, prompt: a, tags: [t], notes: n}\n- b\n",
+            + "- {id: x/a, prompt: a, tags: [t], notes: n}\n- b\n",
         ),
     ],
 )
@@ -114,8 +114,7 @@ def test_an_object_has_what_the_suites_of_difftest_have(
         (
             "p.json",
             '["a",\n{"prompt": "b", "negative_prompt": "c"}]',
-            "p.json:2: a prompt has no `negative_prompt` of its own: it belongs to the whole test, as in "
-            "@difftest.test(..., negative_prompt",
+            "p.json:2: a prompt has no `negative_prompt` of its own: it belongs to the whole test, as",
         ),
         ("p.json", "[" * 100_000, "p.json: it is nested too deeply"),
         ("p.json", f"[{'9' * 5000}]", "p.json:1: this cannot be used"),

@@ -38,7 +38,7 @@ class Content:
     others: dict[str, Entry] = field(default_factory=dict)
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """What a reader cannot make sense of, and in which line."""
 
     def __init__(self, line: int | None, message: str) -> None:
@@ -53,7 +53,7 @@ def parse(data: bytes, *, shown: str, stem: str, ending: str) -> PromptSuite:
     """
     try:
         return _suite(_reader(ending, shown)(_decoded(data)), stem)
-    except Unreadable as wrong:
+    except UnreadableError as wrong:
         place = shown if wrong.line is None else f"{shown}:{wrong.line}"
         raise ConfigurationError(f"{place}: {wrong}") from wrong.__cause__
     except RecursionError:
@@ -76,17 +76,17 @@ def _reader(ending: str, shown: str) -> Callable[[str], Content]:
 
 def _decoded(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Unreadable(None, "the file is UTF-16; save it as UTF-8")
+        raise UnreadableError(None, "the file is UTF-16; save it as UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         line = data.count(b"\n", 0, wrong.start) + 1
-        raise Unreadable(
+        raise UnreadableError(
             line, f"the byte 0x{data[wrong.start]:02x} is no UTF-8; save the file as UTF-8"
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise Unreadable(line, "there is a NUL character; a prompt suite is a text file")
+        raise UnreadableError(line, "there is a NUL character; a prompt suite is a text file")
     return text
 
 
@@ -100,11 +100,11 @@ def _text(text: str) -> Content:
 def _suite(content: Content, stem: str) -> PromptSuite:
     for key, entry in content.others.items():
         if key not in _TOP_KEYS:
-            raise Unreadable(entry.line, f"unknown key `{key}`; {suggestion(key, _TOP_KEYS)}")
+            raise UnreadableError(entry.line, f"unknown key `{key}`; {suggestion(key, _TOP_KEYS)}")
         if entry.value is not None and not isinstance(entry.value, str):
-            raise Unreadable(entry.line, f"`{key}` is {_kind(entry.value)}; write a text")
+            raise UnreadableError(entry.line, f"`{key}` is {_kind(entry.value)}; write a text")
     if not content.entries:
-        raise Unreadable(None, "there are no prompts in it; write at least one")
+        raise UnreadableError(None, "there are no prompts in it; write at least one")
     prompts: list[SuitePrompt] = []
     lines: dict[str, int] = {}
     ids: dict[str, int] = {}
@@ -113,7 +113,7 @@ def _suite(content: Content, stem: str) -> PromptSuite:
         for what, value, seen in (("prompt", prompt.text, lines), ("id", prompt.id, ids)):
             first = seen.setdefault(value, entry.line)
             if len(seen) < number:
-                raise Unreadable(
+                raise UnreadableError(
                     entry.line,
                     f"the {what} {_short(value)} is in line {first} already; leave one out",
                 )
@@ -130,24 +130,24 @@ def _prompt(entry: Entry, otherwise: str) -> SuitePrompt:
     if isinstance(value, str):
         return SuitePrompt(otherwise, _usable(line, "the prompt", value), (), "")
     if not isinstance(value, dict):
-        raise Unreadable(
+        raise UnreadableError(
             line,
             f"a prompt is {_kind(value)}; write a text (in quotes), or an object with the key `prompt`",
         )
     for key in value:
         if key == "negative_prompt":
-            raise Unreadable(
+            raise UnreadableError(
                 line,
                 "a prompt has no `negative_prompt` of its own: it belongs to the whole test, "
                 'as in @difftest.test(..., negative_prompt="...")',
             )
         if key not in _KEYS:
-            raise Unreadable(line, f"unknown key `{key}`; {suggestion(str(key), _KEYS)}")
+            raise UnreadableError(line, f"unknown key `{key}`; {suggestion(str(key), _KEYS)}")
     if "prompt" not in value:
-        raise Unreadable(line, "the key `prompt` is missing; it holds the text")
+        raise UnreadableError(line, "the key `prompt` is missing; it holds the text")
     tags = value.get("tags", [])
     if not isinstance(tags, list):
-        raise Unreadable(line, f'`tags` is {_kind(tags)}; write a list: ["portrait", "night"]')
+        raise UnreadableError(line, f'`tags` is {_kind(tags)}; write a list: ["portrait", "night"]')
     return SuitePrompt(
         _usable(line, "`id`", value.get("id", otherwise)),
         _usable(line, "`prompt`", value["prompt"]),
@@ -158,11 +158,11 @@ def _prompt(entry: Entry, otherwise: str) -> SuitePrompt:
 
 def _usable(line: int, what: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise Unreadable(line, f"{what} is {_kind(value)}; write a text (in quotes)")
+        raise UnreadableError(line, f"{what} is {_kind(value)}; write a text (in quotes)")
     if not value.strip():
-        raise Unreadable(line, f"{what} is empty; write a text, or leave it out")
+        raise UnreadableError(line, f"{what} is empty; write a text, or leave it out")
     if not value.isascii() and value != value.encode("utf-8", "replace").decode("utf-8"):
-        raise Unreadable(line, f"{what} has half a character that is no text")
+        raise UnreadableError(line, f"{what} has half a character that is no text")
     return value
 
 

@@ -7,22 +7,22 @@ import re
 from json import JSONDecodeError
 from typing import Any
 
-from difftest.suites.formats import Content, Entry, Unreadable
+from difftest.suites.formats import Content, Entry, UnreadableError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def content(text: str) -> Content:
-    """A list of prompts, or an object that has one under ``prompts``. Raises ``Unreadable``."""
+    """A list of prompts, or an object that has one under ``prompts``. Raises ``UnreadableError``."""
     reader = _Reader(text)
     try:
         return reader.content()
     except JSONDecodeError as wrong:
-        raise Unreadable(
+        raise UnreadableError(
             wrong.lineno, f"this is not JSON: {wrong.msg} (column {wrong.colno})"
         ) from None
     except ValueError as wrong:  # a number of more digits than Python converts
-        raise Unreadable(reader.line(), f"this cannot be used: {wrong}") from None
+        raise UnreadableError(reader.line(), f"this cannot be used: {wrong}") from None
 
 
 class _Reader:
@@ -43,7 +43,7 @@ class _Reader:
         elif start == "":
             return Content([])
         else:
-            raise Unreadable(
+            raise UnreadableError(
                 self.line(), "write a list of prompts, or an object with a list under `prompts`"
             )
         if self._next():
@@ -59,12 +59,12 @@ class _Reader:
             if not isinstance(key, str):
                 raise JSONDecodeError("Expecting property name", self.text, self.at)
             if key in seen:
-                raise Unreadable(line, f"the key `{key}` is there twice")
+                raise UnreadableError(line, f"the key `{key}` is there twice")
             seen.add(key)
             self._take(":")
             if key == "prompts":
                 if self._next() != "[":
-                    raise Unreadable(self.line(), '`prompts` is no list; write ["...", "..."]')
+                    raise UnreadableError(self.line(), '`prompts` is no list; write ["...", "..."]')
                 found.entries = self._entries()
             else:
                 self._next()
@@ -72,7 +72,7 @@ class _Reader:
             self._comma("}")
         self.at += 1
         if "prompts" not in seen:
-            raise Unreadable(1, "the key `prompts` is missing; it holds the list of prompts")
+            raise UnreadableError(1, "the key `prompts` is missing; it holds the list of prompts")
         return found
 
     def _entries(self) -> list[Entry]:
@@ -115,5 +115,5 @@ class _Reader:
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise Unreadable(self.line(), f"the key `{twice}` is there twice")
+            raise UnreadableError(self.line(), f"the key `{twice}` is there twice")
         return found

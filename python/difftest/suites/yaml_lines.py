@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from difftest.errors import MissingDependencyError
-from difftest.suites.formats import Content, Entry, Unreadable
+from difftest.suites.formats import Content, Entry, UnreadableError
 
 
 def reader(shown: str) -> Callable[[str], Content]:
@@ -28,10 +28,10 @@ def _content(text: str) -> Content:
     except yaml.MarkedYAMLError as wrong:
         mark = wrong.problem_mark or wrong.context_mark
         line = mark.line + 1 if mark else None
-        raise Unreadable(line, f"this is not YAML: {wrong.problem or wrong.context}") from None
+        raise UnreadableError(line, f"this is not YAML: {wrong.problem or wrong.context}") from None
     except yaml.reader.ReaderError as wrong:
         line = text.count("\n", 0, wrong.position) + 1
-        raise Unreadable(
+        raise UnreadableError(
             line, f"the character U+{ord(text[wrong.position]):04X} cannot stand in YAML"
         ) from None
 
@@ -43,7 +43,7 @@ def _read(loader: Any, yaml: Any) -> Content:
     if isinstance(root, yaml.SequenceNode):
         return Content(_entries(root, loader, yaml))
     if not isinstance(root, yaml.MappingNode):
-        raise Unreadable(
+        raise UnreadableError(
             _line(root), "write a list of prompts, or an object with a list under `prompts`"
         )
     _no_key_twice(root)
@@ -52,12 +52,16 @@ def _read(loader: Any, yaml: Any) -> Content:
         if key.value == "prompts":
             found = True
             if not isinstance(value, yaml.SequenceNode):
-                raise Unreadable(_line(value), "`prompts` is no list; write one `- prompt` a line")
+                raise UnreadableError(
+                    _line(value), "`prompts` is no list; write one `- prompt` a line"
+                )
             content.entries = _entries(value, loader, yaml)
         else:
             content.others[str(key.value)] = Entry(_line(key), _value(value, loader))
     if not found:
-        raise Unreadable(_line(root), "the key `prompts` is missing; it holds the list of prompts")
+        raise UnreadableError(
+            _line(root), "the key `prompts` is missing; it holds the list of prompts"
+        )
     return content
 
 
@@ -74,7 +78,7 @@ def _value(node: Any, loader: Any) -> Any:
     try:
         return loader.construct_object(node, deep=True)
     except ValueError as wrong:  # a date that no calendar has
-        raise Unreadable(_line(node), f"this cannot be used: {wrong}") from None
+        raise UnreadableError(_line(node), f"this cannot be used: {wrong}") from None
 
 
 def _no_key_twice(mapping: Any) -> None:
@@ -83,7 +87,7 @@ def _no_key_twice(mapping: Any) -> None:
     for key, _ in mapping.value:
         if isinstance(key.value, str):
             if key.value in seen:
-                raise Unreadable(_line(key), f"the key `{key.value}` is there twice")
+                raise UnreadableError(_line(key), f"the key `{key.value}` is there twice")
             seen.add(key.value)
 
 
