@@ -59,13 +59,13 @@ def test_every_format_says_the_same(root: Path, name: str, content: str) -> None
     [
         (
             "faces.json",
-            '{"model": "m", "description": "d", "prompts": [\n'
-            + '{"id": "x/a", "prompt": "a", "tags": ["t"], "notes": "n"}, "b"]}',
+            """{"model": "m", "description": "d", "prompts": [
+            {"id": "x/a", "prompt": "a", "tags": ["t"], "notes": "n"}, "b"]}""",
         ),
         (
             "faces.yaml",
-            "model: m\ndescription: d\nprompts:\n"
-            + "- {id: x/a, prompt: a, tags: [t], notes: n}\n- b\n",
+            """{model: m, description: d, prompts: [
+            {id: x/a, prompt: a, tags: [t], notes: n}, b]}""",
         ),
     ],
 )
