@@ -2,4 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test should panic")]
 
 mod a1111;
+mod comfyui;
+mod hosted;
+mod providers;
 mod stand_in;
