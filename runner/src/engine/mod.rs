@@ -120,11 +120,11 @@ fn run_in(py: Python<'_>, args: &RunArgs) -> Result<RunStatus, EngineError> {
     if args.dry_run {
         return dry_run(py, &target);
     }
-    let root = target.root.clone();
+    let (root, verdict) = (target.root.clone(), target.verdict.clone());
     let write = |sink: &Sink| {
         // A copy: the events that come meanwhile wait for nobody.
         let run = sink.read(Clone::clone);
-        outputs::write(args, &root, &cwd, sink.dir(), &run)
+        outputs::write(args, &root, &cwd, sink.dir(), &run, &verdict)
     };
     let leave = |sink: &Sink, code: i32| {
         if let Err(error) = write(sink) {

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
+use difftest_core::compare::compare;
+use difftest_core::config::VerdictSettings;
 use difftest_core::event::{CellKey, ImageRef};
 use difftest_core::report::html::{self, Images, Page};
 use difftest_core::report::terminal::{self, Look};
-use difftest_core::report::{junit, run as markdown};
+use difftest_core::report::{json, junit, run as markdown};
 use difftest_core::result::Run;
 use difftest_core::suite::TestId;
 
@@ -17,7 +19,7 @@ use super::complain;
 use super::error::EngineError;
 use super::history;
 use super::plan::{Plan, PlannedTest};
-use super::reference::{IMAGES_DIR, ReferenceSource};
+use super::reference::{IMAGES_DIR, ReferenceSource, read_run};
 
 /// Images of this run, and those that they were compared with.
 struct Files<'a> {
@@ -45,19 +47,17 @@ pub fn write(
     cwd: &Path,
     dir: &Path,
     run: &Run,
+    verdict: &VerdictSettings,
 ) -> Result<(), EngineError> {
     let trends = history::record(root, run).unwrap_or_else(|e| {
         complain(&format!("warning: the run is not in the history: {e}"));
         Vec::new()
     });
-    let report = run.report();
     if let Some(file) = &args.output {
-        let json = serde_json::to_string_pretty(&report)
-            .map_err(|e| EngineError::Bridge(format!("the report: {e}")))?;
-        write_file(file, &(json + "\n"))?;
+        write_file(file, &json::json(run))?;
     }
     if let Some(file) = &args.markdown {
-        write_file(file, &markdown::markdown(&report))?;
+        write_file(file, &markdown::markdown(&run.report()))?;
     }
     if let Some(file) = &args.junit {
         let folder = dir.strip_prefix(cwd).unwrap_or(dir).display().to_string();
@@ -65,11 +65,22 @@ pub fn write(
     }
     if let Some(file) = &args.html {
         let reference = ReferenceSource::open(&args.reference, root).ok();
+        let comparison = match &reference {
+            Some(ReferenceSource::Run { dir, .. }) => {
+                Some(compare(Some(&read_run(dir)?), run, verdict))
+            }
+            _ => None,
+        };
         let specs = run.tests.iter().map(|test| test.spec.clone()).collect();
         let tests = Plan::new(specs).tests.into_iter().map(|t| (t.spec.id.clone(), t)).collect();
         let images = Files { dir, reference, tests };
-        let limit = html::LIMIT;
-        let page = Page { run, comparison: None, trends: &trends, images: &images, limit };
+        let page = Page {
+            run,
+            comparison: comparison.as_ref(),
+            trends: &trends,
+            images: &images,
+            limit: html::LIMIT,
+        };
         write_file(file, &html::page(&page))?;
     }
     let shown = dir.strip_prefix(cwd).unwrap_or(dir);

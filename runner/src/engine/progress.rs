@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write as _};
 
 use difftest_core::event::{Event, LogLevel, TestOutcome};
+pub use difftest_core::report::terminal::visible;
 use difftest_core::result::Run;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -89,17 +90,6 @@ impl Progress {
     }
 }
 
-/// Control characters shown, not obeyed: names and messages come from the code under test.
-pub fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| match c {
-            '\n' | '\t' => vec![c],
-            c if c.is_control() => c.escape_default().collect(),
-            c => vec![c],
-        })
-        .collect()
-}
-
 pub fn count(n: u64, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
@@ -110,15 +100,5 @@ fn word(outcome: TestOutcome) -> &'static str {
         TestOutcome::Failed => "FAILED ",
         TestOutcome::Error => "ERROR  ",
         TestOutcome::NotRun => "not run",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_cannot_move_the_cursor() {
-        assert_eq!(visible("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\n");
     }
 }

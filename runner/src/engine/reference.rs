@@ -62,11 +62,7 @@ impl ReferenceSource {
     }
 
     fn of_run(dir: &Path) -> Result<Self, EngineError> {
-        let bad = |reason: String| EngineError::BadReference { dir: dir.to_owned(), reason };
-        let file = dir.join(EVENTS_FILE);
-        let bytes = std::fs::read(&file).map_err(|e| bad(format!("{EVENTS_FILE}: {e}")))?;
-        let events = event::read_stream(&bytes).map_err(|e| bad(e.to_string()))?;
-        let images = Run::from_events(&events)
+        let images = read_run(dir)?
             .tests
             .into_iter()
             .flat_map(|test| test.cells)
@@ -126,6 +122,15 @@ impl ReferenceSource {
             },
         }
     }
+}
+
+/// What another run said, all of it.
+pub fn read_run(dir: &Path) -> Result<Run, EngineError> {
+    let bad = |reason: String| EngineError::BadReference { dir: dir.to_owned(), reason };
+    let file = dir.join(EVENTS_FILE);
+    let bytes = std::fs::read(&file).map_err(|e| bad(format!("{EVENTS_FILE}: {e}")))?;
+    let events = event::read_stream(&bytes).map_err(|e| bad(e.to_string()))?;
+    Ok(Run::from_events(&events))
 }
 
 impl Files {

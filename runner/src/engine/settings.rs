@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use difftest_core::config::{self, Config, Given, KEYS, Origin, SetError, Settings, Variables};
+use difftest_core::config::{
+    self, Config, Given, KEYS, Origin, SetError, Settings, Variables, VerdictSettings,
+};
 use difftest_core::filter::Filter;
 use difftest_core::metric::nearest;
 
@@ -20,6 +22,7 @@ pub struct Target {
     pub filter: Option<Filter>,
     /// Names or identifiers; all of them where there is none.
     pub tests: Vec<String>,
+    pub verdict: VerdictSettings,
 }
 
 /// The target of `difftest run`, with the settings that only a run has.
@@ -122,7 +125,8 @@ fn resolve_with(args: &SelectArgs, more: &[Flag], cwd: &Path) -> Result<Target, 
         }
         None => root.join(&settings.test_dir),
     };
-    Ok(Target { root, test_dir, settings, filter, tests: args.tests.clone() })
+    let (tests, verdict) = (args.tests.clone(), config.verdict.clone());
+    Ok(Target { root, test_dir, settings, filter, tests, verdict })
 }
 
 /// Every key as `DIFFTEST_` and its name in capitals. Tables have no variable; the key of a
