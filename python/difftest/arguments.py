@@ -32,6 +32,8 @@ def _wrong(argument: str, value: object, mend: str) -> ConfigurationError:
 
 
 def _items(argument: str, value: Any, example: str) -> list[Any]:
+    if type(value) in (list, tuple):  # nearly always; asking an abstract class takes longer
+        return list(value)
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, Iterable)):
         raise _wrong(argument, value, f"write a list: {argument}={example}")
     if isinstance(value, (Mapping, set, frozenset)):
@@ -106,7 +108,7 @@ def seeds(value: Any) -> tuple[int, ...]:
     if not items:
         raise _wrong("seeds", value, "give at least one seed, e.g. seeds=[42]")
     for index, seed in enumerate(items):
-        if isinstance(seed, bool) or not isinstance(seed, Integral):
+        if type(seed) is not int and (isinstance(seed, bool) or not isinstance(seed, Integral)):
             raise _wrong(f"seeds[{index}]", seed, "write an integer")
         if not 0 <= int(seed) <= LARGEST_SEED:
             raise _wrong(f"seeds[{index}]", seed, "write an integer from 0 to 2**63 - 1")

@@ -20,12 +20,14 @@ class Line(NamedTuple):
 
 
 def running() -> tuple[Line, ...]:
-    """Every line that is running now, the innermost first."""
+    """Every line that is running now, the innermost first, up to the import of the file that is being read."""
     lines = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        lines.append(Line(frame.f_code.co_filename, module, frame.f_lineno))
+        file = frame.f_code.co_filename
+        if file.startswith("<frozen importlib"):
+            break  # whoever imports the file has declared nothing in it
+        lines.append(Line(file, frame.f_globals.get("__name__", ""), frame.f_lineno))
         frame = frame.f_back
     return tuple(lines)
 
