@@ -188,8 +188,11 @@ fn shown(py: Python<'_>, item: Item) -> PyResult<Py<PyAny>> {
 
 fn generated(py: Python<'_>, made: Made, retries: u32) -> PyResult<Py<PyAny>> {
     let (width, height) = made.picture.pixels.dimensions();
-    let image = PyArray1::from_vec(py, made.picture.pixels.into_raw())
-        .reshape([height as usize, width as usize, 3])?;
+    let image = PyArray1::from_vec(py, made.picture.pixels.into_raw()).reshape([
+        height as usize,
+        width as usize,
+        3,
+    ])?;
     let fields = PyDict::new(py);
     fields.set_item("image", image)?;
     fields.set_item("cost_usd", made.cost_usd)?;

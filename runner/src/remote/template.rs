@@ -176,6 +176,8 @@ fn filled(node: &Node, values: &Map<String, Value>) -> Result<Option<Value>, Tem
                     Piece::Placeholder(name) => match values.get(name) {
                         Some(Value::String(value)) => text.push_str(value),
                         Some(other) => text.push_str(&other.to_string()),
+                        // Not to want anything is to write nothing.
+                        None if name == "negative_prompt" => {}
                         None => {
                             return Err(TemplateError::Unset {
                                 text: source.clone(),
@@ -261,5 +263,9 @@ mod tests {
         let unset = Template::read(&json!({"p": "{prompt} in {steps} steps"})).unwrap();
         let error = unset.fill(&recipe(RecipeSettings::default()), None).unwrap_err();
         assert!(error.contains("leaves unset"), "{error}");
+        let negative = json!({"p": "{prompt} --no {negative_prompt}"});
+        let filled =
+            Template::read(&negative).unwrap().fill(&recipe(RecipeSettings::default()), None);
+        assert_eq!(filled.unwrap()["p"], "a \"red\" {cat} --no ");
     }
 }

@@ -224,14 +224,7 @@ impl Transport {
                 why: why.into(),
             };
             let Some(next) = &to else { return Err(refused("it is not a URL")) };
-            if ask.method != Method::GET {
-                return Err(refused(
-                    "a request that does something is not sent on; name that address",
-                ));
-            }
-            if url.scheme() == "https" && next.scheme() != "https" {
-                return Err(refused("it leaves the encryption"));
-            }
+            may_follow(&ask.method, &url, next).map_err(refused)?;
             self.guard.admit(next).await.map_err(|e| refused(&e.to_string()))?;
             url = next.clone();
         }
@@ -327,6 +320,17 @@ impl Transport {
     }
 }
 
+/// What no redirect may do, wherever it leads.
+fn may_follow(method: &Method, from: &Url, to: &Url) -> Result<(), &'static str> {
+    if *method != Method::GET {
+        return Err("a request that does something is not sent on; name that address");
+    }
+    if from.scheme() == "https" && to.scheme() != "https" {
+        return Err("it leaves the encryption");
+    }
+    Ok(())
+}
+
 pub fn is_image(content_type: &str) -> bool {
     matches!(content_type, "image/png" | "image/jpeg" | "image/jpg" | "image/webp")
 }
@@ -351,4 +355,31 @@ pub fn innermost(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_keeps_the_encryption_and_repeats_no_deed() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (open, closed) = (url("http://a.example/"), url("https://a.example/"));
+        assert_eq!(may_follow(&Method::GET, &open, &closed), Ok(()));
+        assert_eq!(may_follow(&Method::GET, &open, &open), Ok(()));
+        assert_eq!(may_follow(&Method::GET, &closed, &open), Err("it leaves the encryption"));
+        assert!(may_follow(&Method::POST, &closed, &closed).is_err());
+    }
+
+    #[test]
+    fn no_debug_shows_a_key() {
+        let mut value = reqwest::header::HeaderValue::from_static("Bearer s3cret");
+        value.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(reqwest::header::AUTHORIZATION, value)]);
+        let credentials = Credentials { headers, secrets: vec![Secret::new("s3cret")] };
+        let url = Url::parse("http://127.0.0.1:1/").unwrap();
+        let transport = Transport::new(&url, false, credentials, Pace::default(), 0).unwrap();
+        assert!(!format!("{transport:?}").contains("s3cret"));
+        assert_eq!(transport.struck_out("wrong key s3cret!".into()), "wrong key ***!");
+    }
 }

@@ -13,7 +13,9 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::stand_in::{Client, Fault, Ledger, eventually, open, pixels, png, recipe, serve, status};
+use crate::stand_in::{
+    Client, Fault, Ledger, eventually, open, pixels, png, recipe, serve, status,
+};
 
 /// How the server treats the prompts that it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +117,11 @@ impl Comfy {
                 self.tell(&client, "execution_start", json!({"prompt_id": id}));
                 self.tell(&client, "execution_cached", json!({"nodes": ["1"], "prompt_id": id}));
                 self.tell(&client, "executing", at(json!("5")));
-                self.tell(&client, "progress", json!({"value": 3, "max": 20, "node": "5", "prompt_id": id}));
+                self.tell(
+                    &client,
+                    "progress",
+                    json!({"value": 3, "max": 20, "node": "5", "prompt_id": id}),
+                );
                 // Another client's messages are none of ours.
                 self.tell(&client, "executing", json!({"node": null, "prompt_id": "theirs"}));
             }
@@ -247,8 +253,14 @@ async fn the_recipe_is_put_into_the_workflow() {
     assert_eq!(nodes["3"]["inputs"]["text"], "dogs");
     assert_eq!(nodes["4"]["inputs"], json!({"width": 48, "height": 32, "batch_size": 1}));
     let sampler = &nodes["5"]["inputs"];
-    assert_eq!((&sampler["seed"], &sampler["steps"], &sampler["cfg"]), (&json!(7), &json!(9), &json!(6.5)));
-    assert_eq!((&sampler["sampler_name"], &sampler["scheduler"]), (&json!("dpmpp_2m"), &json!("karras")));
+    assert_eq!(
+        (&sampler["seed"], &sampler["steps"], &sampler["cfg"]),
+        (&json!(7), &json!(9), &json!(6.5))
+    );
+    assert_eq!(
+        (&sampler["sampler_name"], &sampler["scheduler"]),
+        (&json!("dpmpp_2m"), &json!("karras"))
+    );
 }
 
 #[tokio::test]
@@ -280,7 +292,8 @@ async fn a_failure_names_the_node_over_the_socket_and_over_http() {
             comfy.ledger.fault("GET /ws", status(500));
             comfy.ledger.faults("GET /ws", &status(500), 9);
         }
-        let failure = comfy.client_with(json!({"max_retries": 0}), json!({})).await.failure(1).await;
+        let failure =
+            comfy.client_with(json!({"max_retries": 0}), json!({})).await.failure(1).await;
         assert_eq!(
             failure,
             "ComfyUI failed at node 5 (KSampler): torch.OutOfMemoryError: Allocation on device 0 failed"
@@ -392,10 +405,14 @@ async fn the_workflow_s_content_is_part_of_the_fingerprint() {
 #[tokio::test]
 async fn a_checkpoint_that_the_server_lacks_ends_the_run_before_it_begins() {
     let comfy = Comfy::start(Mood::Works).await;
-    let request = json!({"generator": "comfyui", "model": "v1-6.safetensors", "options": {"url": comfy.url}});
+    let request =
+        json!({"generator": "comfyui", "model": "v1-6.safetensors", "options": {"url": comfy.url}});
     let message = open(request).await.err().unwrap().to_string();
     assert!(message.ends_with("did you mean `v1-5.safetensors`?"), "{message}");
     let unnamed = open(json!({"generator": "comfyui", "options": {"url": comfy.url}})).await;
     let message = unnamed.err().unwrap().to_string();
-    assert!(message.contains("name the checkpoint") && message.contains("sd_xl_base_1.0"), "{message}");
+    assert!(
+        message.contains("name the checkpoint") && message.contains("sd_xl_base_1.0"),
+        "{message}"
+    );
 }

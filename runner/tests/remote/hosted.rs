@@ -45,8 +45,10 @@ impl Hosts {
                 let url = url.lock().unwrap().clone();
                 let id = hosts.begin(input);
                 let at = format!("{url}/fal-ai/flux/requests/{id}");
-                Json(json!({"request_id": id, "response_url": at, "status_url": format!("{at}/status"),
-                    "cancel_url": format!("{at}/cancel"), "queue_position": 0, "status": "IN_QUEUE"}))
+                Json(
+                    json!({"request_id": id, "response_url": at, "status_url": format!("{at}/status"),
+                    "cancel_url": format!("{at}/cancel"), "queue_position": 0, "status": "IN_QUEUE"}),
+                )
             })
         };
         let (create, poll) = {
@@ -188,14 +190,17 @@ async fn fal_status(State(hosts): State<Hosts>, Path(id): Path<String>) -> Respo
             Json(answer).into_response()
         }
         (false, 1) => {
-            (StatusCode::ACCEPTED, Json(json!({"status": "IN_QUEUE", "queue_position": 3}))).into_response()
+            (StatusCode::ACCEPTED, Json(json!({"status": "IN_QUEUE", "queue_position": 3})))
+                .into_response()
         }
-        (false, _) => (StatusCode::ACCEPTED, Json(json!({"status": "IN_PROGRESS", "logs": null}))).into_response(),
+        (false, _) => (StatusCode::ACCEPTED, Json(json!({"status": "IN_PROGRESS", "logs": null})))
+            .into_response(),
     }
 }
 
 async fn schema() -> Json<Value> {
-    let names = ["prompt", "seed", "image_size", "num_inference_steps", "guidance_scale", "output_format"];
+    let names =
+        ["prompt", "seed", "image_size", "num_inference_steps", "guidance_scale", "output_format"];
     let properties: serde_json::Map<_, _> =
         names.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
     Json(json!({"paths": {"/fal-ai/flux/dev": {"post": {"requestBody": {"content":
@@ -205,8 +210,11 @@ async fn schema() -> Json<Value> {
 
 async fn openai(State(hosts): State<Hosts>, Json(body): Json<Value>) -> Json<Value> {
     assert!(body.get("seed").is_none());
-    let side = body["size"].as_str().map_or(64, |size| size.split('x').next().unwrap().parse().unwrap());
-    Json(hosts.twisted(json!({"created": 1, "data": [{"b64_json": BASE64.encode(png(side, side, 0))}],
+    let side =
+        body["size"].as_str().map_or(64, |size| size.split('x').next().unwrap().parse().unwrap());
+    Json(hosts.twisted(
+        json!({"created": 1, "data": [{"b64_json": BASE64.encode(png(side, side, 0))}],
         "usage": {"input_tokens": 100, "output_tokens": 4160, "total_tokens": 4260,
-            "input_tokens_details": {"text_tokens": 100, "image_tokens": 0}}})))
+            "input_tokens_details": {"text_tokens": 100, "image_tokens": 0}}}),
+    ))
 }

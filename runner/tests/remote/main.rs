@@ -3,6 +3,8 @@
 
 mod a1111;
 mod comfyui;
+mod custom;
 mod hosted;
 mod providers;
+mod safety;
 mod stand_in;

@@ -12,7 +12,9 @@ const CREATES: [(&str, &str); 3] = [("fal", FAL), ("replicate", REPLICATE), ("op
 #[tokio::test]
 async fn fal_queues_waits_and_downloads() {
     let hosts = Hosts::start().await;
-    let client = hosts.client_with("fal", json!({"input": {"output_format": "png"}}), json!({"jobs": 2})).await;
+    let client = hosts
+        .client_with("fal", json!({"input": {"output_format": "png"}}), json!({"jobs": 2}))
+        .await;
     let mut recipes: Vec<_> = (1..4).map(recipe).collect();
     recipes[0].settings = serde_json::from_value(json!({"steps": 9, "guidance": 3.5})).unwrap();
     for (seed, item) in (1..4).zip(client.images(recipes).await) {
@@ -34,7 +36,11 @@ async fn fal_queues_waits_and_downloads() {
 async fn replicate_creates_waits_and_downloads() {
     let hosts = Hosts::start().await;
     let client = hosts
-        .client_with("replicate", json!({"price_per_second": 0.001}), json!({"image_timeout_s": 60.0}))
+        .client_with(
+            "replicate",
+            json!({"price_per_second": 0.001}),
+            json!({"image_timeout_s": 60.0}),
+        )
         .await;
     let mut one = recipe(7);
     one.settings = serde_json::from_value(json!({"guidance": 3.5})).unwrap();
@@ -83,7 +89,10 @@ async fn what_may_have_been_charged_is_never_asked_again() {
             hosts.ledger.fault(create, fault.clone());
             let item = hosts.client(provider).await.image(1).await;
             let failure = item.result.unwrap_err().to_string();
-            assert!(failure.ends_with("may have been made and charged"), "{provider} {fault:?}: {failure}");
+            assert!(
+                failure.ends_with("may have been made and charged"),
+                "{provider} {fault:?}: {failure}"
+            );
             assert_eq!((hosts.ledger.count(create), item.retries), (1, 0), "{provider} {fault:?}");
         }
     }
@@ -149,7 +158,9 @@ async fn what_is_given_up_is_cancelled_there() {
 #[tokio::test]
 async fn what_has_ended_is_not_cancelled() {
     let hosts = Hosts::start().await;
-    hosts.twist(json!({"status": "failed", "error": "CUDA out of memory\nTraceback", "output": null}));
+    hosts.twist(
+        json!({"status": "failed", "error": "CUDA out of memory\nTraceback", "output": null}),
+    );
     let failure = hosts.client("replicate").await.failure(1).await;
     assert_eq!(failure, "Replicate's prediction failed: CUDA out of memory Traceback");
     assert_eq!(hosts.ledger.count("POST /v1/predictions/job1/cancel"), 0);
