@@ -8,10 +8,11 @@ use crate::pixels::Rgb;
 pub(super) fn score(image: &Rgb<'_>) -> f64 {
     let (width, height) = (image.width(), image.height());
     let (mut count, mut sum_x, mut sum_y) = (0_u64, 0_u64, 0_u64);
-    for (i, _) in foreground(image).iter().enumerate().filter(|(_, stands_out)| **stands_out) {
-        count += 1;
-        sum_x += (i % width) as u64;
-        sum_y += (i / width) as u64;
+    for (y, row) in (0_u64..).zip(foreground(image).chunks_exact(width)) {
+        let in_row: u64 = row.iter().map(|stands_out| u64::from(*stands_out)).sum();
+        count += in_row;
+        sum_y += in_row * y;
+        sum_x += (0_u64..).zip(row).map(|(x, stands_out)| x * u64::from(*stands_out)).sum::<u64>();
     }
     if count == 0 {
         return 0.0;

@@ -9,6 +9,7 @@ mod centering;
 mod color_histogram;
 mod edge_similarity;
 mod foreground;
+mod lanczos;
 mod luma;
 mod ms_ssim;
 mod phash;
@@ -23,7 +24,6 @@ use crate::metric::{self, MetricInfo};
 use crate::pixels::{PixelError, Rgb};
 
 pub use psnr::CAP as PSNR_CAP;
-pub use ssim::WINDOW as SSIM_WINDOW;
 
 /// What a metric looks at.
 #[derive(Debug, Clone, Copy)]

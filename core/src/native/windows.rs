@@ -98,38 +98,62 @@ struct Band<'a, P> {
 }
 
 /// The last rows that were read, each twice: a window's rows always lie one after the other.
-type Ring = [[f32; READ]; 2 * WINDOW];
+struct Ring(Box<[[f32; READ]; 2 * WINDOW]>);
 
-/// The means of s, d, s² and d² down the columns of a row of windows.
-struct Columns([[f32; READ]; 4]);
+impl Ring {
+    fn new() -> Self {
+        Self(Box::new([[0.0; READ]; 2 * WINDOW]))
+    }
+
+    #[inline(always)]
+    fn row(&mut self, y: usize) -> &mut [f32; READ] {
+        &mut self.0[y % WINDOW]
+    }
+
+    /// The rows of the window whose last row is `y`, which has just been written.
+    #[inline(always)]
+    fn window(&mut self, y: usize) -> &[[f32; READ]; WINDOW] {
+        let slot = y % WINDOW;
+        self.0[slot + WINDOW] = self.0[slot];
+        let (rows, _) = self.0[slot + 1..].as_chunks::<WINDOW>();
+        &rows[0]
+    }
+}
+
+/// The means down the columns of a row of windows.
+struct Columns {
+    sums: [f32; READ],
+    differences: [f32; READ],
+    squared_sums: [f32; READ],
+    squared_differences: [f32; READ],
+}
 
 impl<P: Pair> WithSimd for Band<'_, P> {
     type Output = Vec<f64>;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f64> {
-        let weights = weights().map(|weight| simd.splat_f32s(weight));
-        let mut sums: Box<Ring> = Box::new([[0.0; READ]; 2 * WINDOW]);
-        let mut differences: Box<Ring> = Box::new([[0.0; READ]; 2 * WINDOW]);
-        let mut columns = Box::new(Columns([[0.0; READ]; 4]));
+        let mut weights = [simd.splat_f32s(0.0); RADIUS + 1];
+        for (vector, weight) in weights.iter_mut().zip(self::weights()) {
+            *vector = simd.splat_f32s(weight);
+        }
+        let (mut sums, mut differences) = (Ring::new(), Ring::new());
+        let mut columns = Columns {
+            sums: [0.0; READ],
+            differences: [0.0; READ],
+            squared_sums: [0.0; READ],
+            squared_differences: [0.0; READ],
+        };
         let mut values = [0.0; STRIP];
         let mut of_rows = Vec::with_capacity(self.end.saturating_sub(self.top));
         for y in self.top..self.end + WINDOW - 1 {
-            let slot = y % WINDOW;
-            self.pair.read(y, self.first, &mut sums[slot], &mut differences[slot]);
-            sums[slot + WINDOW] = sums[slot];
-            differences[slot + WINDOW] = differences[slot];
+            self.pair.read(y, self.first, sums.row(y), differences.row(y));
+            let (s, d) = (sums.window(y), differences.window(y));
             if y < self.top + WINDOW - 1 {
                 continue;
             }
-            let oldest = (y + 1) % WINDOW;
-            down(
-                simd,
-                &weights,
-                window_rows(&sums, oldest),
-                window_rows(&differences, oldest),
-                &mut columns,
-            );
+            down(simd, &weights, s, &mut columns.sums, &mut columns.squared_sums);
+            down(simd, &weights, d, &mut columns.differences, &mut columns.squared_differences);
             match self.factors {
                 Factors::All => along::<S, true>(simd, &weights, &columns, &mut values),
                 Factors::Contrast => along::<S, false>(simd, &weights, &columns, &mut values),
@@ -140,41 +164,61 @@ impl<P: Pair> WithSimd for Band<'_, P> {
     }
 }
 
-#[inline(always)]
-fn window_rows(ring: &Ring, oldest: usize) -> &[[f32; READ]; WINDOW] {
-    // The slice has exactly that many rows.
-    ring[oldest..oldest + WINDOW].as_array().unwrap_or(&[[0.0; READ]; WINDOW])
-}
-
-/// Filters down the columns.
+/// Filters down the columns: the means of the values and of their squares.
 #[inline(always)]
 fn down<S: Simd>(
     simd: S,
     weights: &[S::f32s; RADIUS + 1],
-    sums: &[[f32; READ]; WINDOW],
-    differences: &[[f32; READ]; WINDOW],
-    columns: &mut Columns,
+    window: &[[f32; READ]; WINDOW],
+    means: &mut [f32; READ],
+    squares: &mut [f32; READ],
 ) {
-    let sums = sums.each_ref().map(|row| S::as_simd_f32s(row).0);
-    let differences = differences.each_ref().map(|row| S::as_simd_f32s(row).0);
-    let [s, d, ss, dd] = columns.0.each_mut().map(|row| S::as_mut_simd_f32s(row).0);
-    for i in 0..s.len() {
-        for (rows, mean, square) in [(&sums, &mut *s, &mut *ss), (&differences, &mut *d, &mut *dd)]
-        {
-            let middle = rows[RADIUS][i];
-            let weighted = simd.mul_f32s(weights[0], middle);
-            let mut first = weighted;
-            let mut second = simd.mul_f32s(weighted, middle);
-            for (x, weight) in weights.iter().enumerate().skip(1) {
-                let (above, below) = (rows[RADIUS - x][i], rows[RADIUS + x][i]);
-                let squares = simd.mul_add_e_f32s(above, above, simd.mul_f32s(below, below));
-                first = simd.mul_add_e_f32s(*weight, simd.add_f32s(above, below), first);
-                second = simd.mul_add_e_f32s(*weight, squares, second);
-            }
-            mean[i] = first;
-            square[i] = second;
-        }
+    let mut rows: [&[S::f32s]; WINDOW] = [&[]; WINDOW];
+    for (vectors, row) in rows.iter_mut().zip(window) {
+        *vectors = S::as_simd_f32s(row).0;
     }
+    let means = S::as_mut_simd_f32s(means).0;
+    let squares = S::as_mut_simd_f32s(squares).0;
+    for (i, (mean, square)) in means.iter_mut().zip(squares).enumerate() {
+        let middle = rows[RADIUS][i];
+        let weighted = simd.mul_f32s(weights[0], middle);
+        let mut first = weighted;
+        let mut second = simd.mul_f32s(weighted, middle);
+        for x in 1..=RADIUS {
+            let (above, below) = (rows[RADIUS - x][i], rows[RADIUS + x][i]);
+            let both = simd.mul_add_e_f32s(above, above, simd.mul_f32s(below, below));
+            first = simd.mul_add_e_f32s(weights[x], simd.add_f32s(above, below), first);
+            second = simd.mul_add_e_f32s(weights[x], both, second);
+        }
+        *mean = first;
+        *square = second;
+    }
+}
+
+/// A row under the window's taps, the leftmost first.
+#[inline(always)]
+fn taps<S: Simd>(row: &[f32; READ]) -> [&[S::f32s]; WINDOW] {
+    let mut taps: [&[S::f32s]; WINDOW] = [&[]; WINDOW];
+    for (k, tap) in taps.iter_mut().enumerate() {
+        *tap = S::as_simd_f32s(&row[k * CHANNELS..k * CHANNELS + STRIP]).0;
+    }
+    taps
+}
+
+/// The weighted mean of the vectors at `i` of a row's taps.
+#[inline(always)]
+fn weigh<S: Simd>(
+    simd: S,
+    weights: &[S::f32s; RADIUS + 1],
+    taps: &[&[S::f32s]; WINDOW],
+    i: usize,
+) -> S::f32s {
+    let mut mean = simd.mul_f32s(weights[0], taps[RADIUS][i]);
+    for x in 1..=RADIUS {
+        let ends = simd.add_f32s(taps[RADIUS - x][i], taps[RADIUS + x][i]);
+        mean = simd.mul_add_e_f32s(weights[x], ends, mean);
+    }
+    mean
 }
 
 /// Filters along the rows, and makes the similarity of each window of its four means.
@@ -185,22 +229,21 @@ fn along<S: Simd, const LUMINANCE: bool>(
     columns: &Columns,
     values: &mut [f32; STRIP],
 ) {
-    let taps = columns.0.each_ref().map(|row| {
-        std::array::from_fn::<_, WINDOW, _>(|k| {
-            S::as_simd_f32s(&row[k * CHANNELS..k * CHANNELS + STRIP]).0
-        })
-    });
-    let values = S::as_mut_simd_f32s(values).0;
-    let [two, c1, c2, white] = [2.0, 2.0 * C1, 2.0 * C2, 255.0].map(|x| simd.splat_f32s(x));
-    for (i, value) in values.iter_mut().enumerate() {
-        let [s, d, ss, dd] = taps.each_ref().map(|taps| {
-            let mut mean = simd.mul_f32s(weights[0], taps[RADIUS][i]);
-            for (x, weight) in weights.iter().enumerate().skip(1) {
-                let ends = simd.add_f32s(taps[RADIUS - x][i], taps[RADIUS + x][i]);
-                mean = simd.mul_add_e_f32s(*weight, ends, mean);
-            }
-            mean
-        });
+    let [s_taps, d_taps, ss_taps, dd_taps] = [
+        taps::<S>(&columns.sums),
+        taps::<S>(&columns.differences),
+        taps::<S>(&columns.squared_sums),
+        taps::<S>(&columns.squared_differences),
+    ];
+    let two = simd.splat_f32s(2.0);
+    let c1 = simd.splat_f32s(2.0 * C1);
+    let c2 = simd.splat_f32s(2.0 * C2);
+    let white = simd.splat_f32s(255.0);
+    for (i, value) in S::as_mut_simd_f32s(values).0.iter_mut().enumerate() {
+        let s = weigh(simd, weights, &s_taps, i);
+        let d = weigh(simd, weights, &d_taps, i);
+        let ss = weigh(simd, weights, &ss_taps, i);
+        let dd = weigh(simd, weights, &dd_taps, i);
         let d_squared = simd.mul_f32s(d, d);
         let of_sum = simd.sub_f32s(ss, simd.mul_f32s(s, s));
         let of_difference = simd.sub_f32s(dd, d_squared);
@@ -238,5 +281,57 @@ pub fn read_bytes(a: &[u8], b: &[u8], sums: &mut [f32], differences: &mut [f32])
         let (a, b) = (i32::from(*a), i32::from(*b));
         *sum = (a + b - 255) as f32;
         *difference = (a - b) as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pulp::Scalar;
+
+    use super::*;
+
+    struct Noise;
+
+    impl Pair for Noise {
+        fn width(&self) -> usize {
+            331
+        }
+
+        fn height(&self) -> usize {
+            40
+        }
+
+        fn read(&self, y: usize, first: usize, sums: &mut [f32], differences: &mut [f32]) {
+            let byte = |i: usize, salt: usize| ((i * i * salt) >> 3) as u8;
+            let places = first..self.width() * CHANNELS;
+            let a: Vec<u8> = places.clone().map(|x| byte(x + y * 1009, 37)).collect();
+            let b: Vec<u8> = places.map(|x| byte(x + y * 1013, 41)).collect();
+            read_bytes(&a, &b, sums, differences);
+        }
+    }
+
+    #[test]
+    fn the_vector_unit_and_plain_arithmetic_agree() {
+        for factors in [Factors::All, Factors::Contrast] {
+            for (first, inside) in [(0, STRIP), (2 * STRIP, 321 * CHANNELS - 2 * STRIP)] {
+                let band = || Band { pair: &Noise, factors, first, inside, top: 0, end: 30 };
+                let vector = Arch::new().dispatch(band());
+                let plain = band().with_simd(Scalar::new());
+                assert_eq!((vector.len(), plain.len()), (30, 30));
+                for (vector, plain) in vector.iter().zip(plain) {
+                    assert!((vector - plain).abs() / (inside as f64) < 1e-6, "{vector} {plain}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_one_value_whatever_band_it_is_in() {
+        let band = |top, end| {
+            let (factors, first, inside) = (Factors::All, 0, STRIP);
+            Arch::new().dispatch(Band { pair: &Noise, factors, first, inside, top, end })
+        };
+        assert_eq!([band(0, 7), band(7, 20), band(20, 30)].concat(), band(0, 30));
+        assert!(band(12, 12).is_empty());
     }
 }
