@@ -18,7 +18,7 @@ from difftest.registry import Quality, clear_registry
 
 if TYPE_CHECKING:
     from difftest.generators.protocol import Generator
-    from difftest.metrics.protocol import Metric
+    from difftest.metrics.protocol import BatchMetric, ImageMetric
 
 _root = Path()
 #: The settings of the run's recipe, which a test's body generates with too.
@@ -75,12 +75,12 @@ def unload(model: Generator) -> None:
             free()
 
 
-def load_metric(name: str) -> Metric:
-    """A metric by the name that tests use."""
+def load_metric(name: str, device: str | None = None) -> ImageMetric | BatchMetric:
+    """A metric by the name that tests use; ``device`` is where its network computes, if it has one."""
     from difftest import metrics
 
     with to_stderr():
-        return metrics.load(name)
+        return metrics.load(name, device)
 
 
 def run_body(test_id: str, model: Generator) -> None:

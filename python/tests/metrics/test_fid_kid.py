@@ -16,7 +16,7 @@ from difftest.metrics.protocol import BatchScore
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("torch_required")]
 
 #: Images on each side: the real minimum has a test of its own, and a pass takes a tenth of a second an image.
-COUNT = 14
+COUNT = 8
 
 
 @pytest.fixture(scope="session")
@@ -169,7 +169,7 @@ def test_too_few_references_are_refused_before_anything_is_computed(
     metric = metrics.load("fid", device="cpu")
     assert metric.min_samples == 50
     with pytest.raises(
-        MetricError, match=r"at least 50 .* there are 14 reference images in .*refer"
+        MetricError, match=r"at least 50 .* there are 8 reference images in .*refer"
     ):
         metric.begin(str(reference_dir))
     with pytest.raises(MetricError, match="give the test a reference_dir"):
@@ -180,7 +180,7 @@ def test_too_few_references_are_refused_before_anything_is_computed(
 def test_too_few_images_are_refused(inception: Any, reference_dir: Path, images: Any) -> None:
     inception()
     metric = metrics.load("kid", device="cpu")
-    with pytest.raises(MetricError, match=r"kid needs at least 14 .* there are 3 generated images"):
+    with pytest.raises(MetricError, match=r"kid needs at least 8 .* there are 3 generated images"):
         scored(metric, reference_dir, images(3))
     (reference_dir / "broken.png").write_bytes(b"no picture")
     with pytest.raises(MetricError, match=r"broken\.png cannot be read"):

@@ -115,11 +115,12 @@ impl<'py> Bridge<'py> {
             .map_err(|e| loading_error(py, e))
     }
 
-    /// The metric of this name. A failure's reason names the nearest known one.
-    pub fn load_metric(&self, name: &str) -> Result<Metric, CallError> {
+    /// The metric of this name, its network computing on `device`. A failure's reason names the
+    /// nearest known one.
+    pub fn load_metric(&self, name: &str, device: &str) -> Result<Metric, CallError> {
         let py = self.module.py();
         self.module
-            .call_method1("load_metric", (name,))
+            .call_method1("load_metric", (name, device))
             .and_then(|object| Metric::new(name, &object))
             .map_err(|e| call_error(py, &e))
     }

@@ -48,7 +48,7 @@ pub fn load(
             known.insert(name, metric.info);
             continue;
         }
-        match bridge.load_metric(&name) {
+        match bridge.load_metric(&name, &target.settings.device) {
             Ok(metric) => {
                 known.insert(name.clone(), metric.info.clone());
                 metrics.insert(name, metric);
