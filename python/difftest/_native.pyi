@@ -1,7 +1,13 @@
 """The native module: the engine, the App, the runner and the language server, in Rust."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+from difftest.generators import Generated
+from difftest.recipe import Recipe
 
 __version__: str
 
@@ -16,3 +22,50 @@ def expand(template: str, variables: dict[str, list[str]]) -> list[str]:
 
 def report_page(title: str, markdown: str) -> str:
     """A report's Markdown as an HTML page that is safe to serve."""
+
+def schedulers() -> str:
+    """Every scheduler of the registry as JSON: a list of id, name, parameters, suits, diffusers, a1111, comfyui."""
+
+def check_recipe(json: str) -> str:
+    """The recipe as JSON, its scheduler by the canonical id. Raises ``ValueError`` that names field, value and mend."""
+
+def recipe_to_diffusers(json: str) -> str:
+    """A recipe as a diffusers pipeline takes it, as JSON: ``call``, ``seed``, ``scheduler``, ``loras``."""
+
+def recipe_to_onnx(json: str) -> str:
+    """A recipe as keyword arguments of an embedded ONNX model, as JSON."""
+
+def diffusers_scheduler(name: str) -> str:
+    """A scheduler by any of its names as ``id``, ``class`` and ``config`` of diffusers, as JSON."""
+
+def read_recipe(png: bytes) -> str | None:
+    """What a PNG file says of its making, as the JSON of ``difftest recipe show --json``."""
+
+def with_recipe(png: bytes, json: str, model: str) -> bytes:
+    """The PNG file with this recipe in its text, for difftest and for A1111."""
+
+class RemoteGenerator:
+    """A generator that is spoken to over HTTP: ``comfyui``, ``a1111`` or ``api``."""
+
+    name: str
+    fingerprint: str
+    batch_size: int
+
+    def __init__(self, options: str) -> None:
+        """``options`` is JSON of ``difftest.generators.Options``. Asks the back end who it is.
+
+        Raises ``ConfigurationError`` for options it cannot use, ``GeneratorError`` for a back end that is not there.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """What could move a bit: ``device`` is "remote", ``deterministic`` is false, ``seeds`` "seeded" or "unseeded"."""
+
+    def generate(self, recipes: Sequence[Recipe]) -> RemoteImages:
+        """An item for each recipe, in their order, as soon as it is there."""
+
+class RemoteImages:
+    """Images under way. Closed or dropped before its end, it calls off what the back end still works on."""
+
+    def __iter__(self) -> RemoteImages: ...
+    def __next__(self) -> Generated | Exception: ...
+    def close(self) -> None: ...
