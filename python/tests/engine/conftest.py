@@ -102,6 +102,19 @@ class Repository:
             **options,
         )
 
+    def python(self, script: str) -> Finished:
+        """A script of the repository's."""
+        done = subprocess.run(
+            [sys.executable, script],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": PACKAGES},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
     def difftest(self, *arguments: str) -> Finished:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=120)

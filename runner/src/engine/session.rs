@@ -47,6 +47,7 @@ pub struct Session<'a> {
     /// Ends the process, with what there is of a run that hangs. Called from another thread.
     leave: &'a (dyn Fn(&Sink, i32) + Sync),
     reading: Mutex<Option<JoinHandle<()>>>,
+    stop: Arc<StopFlag>,
 }
 
 /// How a run ended.
@@ -82,8 +83,18 @@ impl<'a> Session<'a> {
             (None, None) => Sink::open(&history::runs_dir(&target.root)?.join(&id), copy)?,
         };
         let (started, fail_fast) = (Instant::now(), args.fail_fast);
-        let reading = Mutex::default();
-        Ok(Self { target, reference, sink, id, started, fail_fast, earlier, leave, reading })
+        Ok(Self {
+            target,
+            reference,
+            sink,
+            id,
+            started,
+            fail_fast,
+            earlier,
+            leave,
+            reading: Mutex::default(),
+            stop: Arc::default(),
+        })
     }
 
     /// Runs everything and says how it ended; the last event is written whatever happens.
@@ -224,7 +235,7 @@ impl<'a> Session<'a> {
             cache: cache_use,
         };
         let stage = NativeStage { tests, asked: &asked, reference: &self.reference, shelf: &shelf };
-        let stop = Arc::<StopFlag>::default();
+        let stop = Arc::clone(&self.stop);
         let watchdog = Arc::new(Watchdog::new(Arc::clone(&stop), settings.timeout, self.started));
         let telemetry = Telemetry::new(tests);
         let scorer = Scorer {
@@ -300,11 +311,12 @@ impl<'a> Session<'a> {
             let unfinished = run.tests.iter().filter(|t| t.outcome.is_none());
             unfinished.map(|t| t.spec.id.clone()).collect()
         });
+        let why = self.stop.raised().map(Stop::reason).or_else(|| reason.clone());
         for test in unfinished {
             self.sink.emit(&Event::TestFinished {
                 test,
                 outcome: TestOutcome::NotRun,
-                reasons: reason.iter().map(|r| format!("the run ended before it: {r}")).collect(),
+                reasons: why.iter().map(|r| format!("the run ended before it: {r}")).collect(),
                 duration_ms: 0.0,
             })?;
         }

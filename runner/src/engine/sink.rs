@@ -26,6 +26,8 @@ struct State {
     run: Run,
     progress: Progress,
     readers: Option<Readers>,
+    /// The last word was said.
+    over: bool,
 }
 
 struct Output {
@@ -81,7 +83,8 @@ impl Sink {
             }
             None => {}
         }
-        let state = State { outputs, run, progress: Progress::on_stderr(), readers: None };
+        let state =
+            State { outputs, run, progress: Progress::on_stderr(), readers: None, over: false };
         Ok(Self { dir: dir.to_owned(), state: Mutex::new(state) })
     }
 
@@ -129,6 +132,11 @@ impl Sink {
 
 impl State {
     fn write(&mut self, event: &Event) -> Result<(), EngineError> {
+        // A run that is abandoned has threads that go on for a moment.
+        if self.over {
+            return Ok(());
+        }
+        self.over = matches!(event, Event::RunFinished { .. });
         let mut line = event.to_line();
         line.push('\n');
         let mut failed = None;
