@@ -58,10 +58,12 @@ class Editor:
     news: asyncio.Condition
     _versions: dict[str, int] = field(default_factory=dict)
 
-    async def open(self, file: Path, text: str) -> lsp.PublishDiagnosticsParams:
+    async def open(
+        self, file: Path, text: str, language: str = "python"
+    ) -> lsp.PublishDiagnosticsParams:
         uri = file.as_uri()
         self._versions[uri] = 1
-        document = lsp.TextDocumentItem(uri=uri, language_id="python", version=1, text=text)
+        document = lsp.TextDocumentItem(uri=uri, language_id=language, version=1, text=text)
         self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(text_document=document))
         return await self.told(file, version=1)
 
@@ -89,6 +91,23 @@ class Editor:
             )
         )
         return [action for action in answer or [] if isinstance(action, lsp.CodeAction)]
+
+    async def completions(self, file: Path, line: int, character: int) -> list[lsp.CompletionItem]:
+        answer = await self.client.text_document_completion_async(
+            lsp.CompletionParams(
+                text_document=lsp.TextDocumentIdentifier(uri=file.as_uri()),
+                position=lsp.Position(line, character),
+            )
+        )
+        return list(answer.items if isinstance(answer, lsp.CompletionList) else answer or [])
+
+    async def hover(self, file: Path, line: int, character: int) -> lsp.Hover | None:
+        return await self.client.text_document_hover_async(
+            lsp.HoverParams(
+                text_document=lsp.TextDocumentIdentifier(uri=file.as_uri()),
+                position=lsp.Position(line, character),
+            )
+        )
 
     async def told(
         self, file: Path, *, version: int | None = None, since: int = 0

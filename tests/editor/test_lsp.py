@@ -131,6 +131,66 @@ async def test_a_quick_fix_replaces_a_name_with_the_nearest(tmp_path: Path) -> N
 
 
 @on_a_loop
+async def test_a_metric_is_completed_and_explained(tmp_path: Path) -> None:
+    file = tmp_path / "test_shapes.py"
+    (tmp_path / "metrics.py").write_text(DECLARES.replace("NAME", "redness"))
+    async with editor(tmp_path) as session:
+        line = WRONG.split("\n")[6]
+        assert line == '    metrics=["clip_scor"],'
+        await session.open(file, WRONG)
+        offered = {i.label: i for i in await session.completions(file, 6, line.index("scor"))}
+        assert {"clip_score", "lpips", "fid", "redness"} <= set(offered)
+        assert (offered["lpips"].detail or "").startswith("lower is better")
+        edit = offered["clip_score"].text_edit
+        assert isinstance(edit, lsp.TextEdit)
+        assert (underlined(WRONG, edit.range), edit.new_text) == ("clip_scor", "clip_score")
+        version = session.type(
+            file, lsp.TextDocumentContentChangePartial(range=edit.range, text=edit.new_text)
+        )
+        await session.told(file, version=version)
+        told = await session.hover(file, 6, line.index("scor"))
+        assert told is not None
+        assert isinstance(told.contents, lsp.MarkupContent)
+        assert told.contents.value.startswith("**clip_score** · higher is better · 0 to 1")
+        assert await session.hover(file, 4, 20) is None
+
+
+@on_a_loop
+async def test_a_suite_of_the_repository_is_known_once_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "difftest.toml").write_text("")
+    (tmp_path / "tests").mkdir()
+    test, suite = tmp_path / "tests" / "test_a.py", tmp_path / "prompts.yaml"
+    uses = (
+        "import difftest\n\n@difftest.test(metrics=['ssim'], suite='prompts.yaml')\ndef t(): ...\n"
+    )
+    async with editor(tmp_path, watches=True) as session:
+        (missing,) = (await session.open(test, uses)).diagnostics
+        assert (missing.code, underlined(uses, missing.range)) == ("unknown-suite", "prompts.yaml")
+        suite.write_text("- a red cross\n")
+        before = len(session.published)
+        change = lsp.FileEvent(uri=suite.as_uri(), type=lsp.FileChangeType.Created)
+        session.client.workspace_did_change_watched_files(
+            lsp.DidChangeWatchedFilesParams(changes=[change])
+        )
+        assert not (await session.told(test, since=before)).diagnostics
+
+
+@on_a_loop
+async def test_the_configuration_is_checked_while_it_is_typed(tmp_path: Path) -> None:
+    file = tmp_path / "difftest.toml"
+    text = 'model = "shapes"\nincremntal = true\n'
+    async with editor(tmp_path) as session:
+        (wrong,) = (await session.open(file, text, "toml")).diagnostics
+        assert (wrong.code, underlined(text, wrong.range)) == (
+            "configuration",
+            "incremntal = true",
+        )
+        assert "did you mean `incremental`?" in wrong.message
+        version = session.type(file, insertion(1, 6, "e"))
+        assert not (await session.told(file, version=version)).diagnostics
+
+
+@on_a_loop
 async def test_a_hundred_edits_end_with_the_diagnostics_of_the_last(tmp_path: Path) -> None:
     """They arrive faster than they are answered, and each builds on the one before it."""
     file = tmp_path / "test_shapes.py"
