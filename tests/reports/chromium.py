@@ -127,6 +127,13 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def until(self, script: str) -> None:
+        """Waits for an expression in the page to hold: some events come a moment later."""
+        deadline = time.monotonic() + 10
+        while not self.run(script):
+            assert time.monotonic() < deadline, f"never: {script}"
+            time.sleep(0.02)
+
     def box(self, selector: str) -> tuple[float, float, float, float]:
         """Left, top, width and height of the first element of this selector, brought into view."""
         left, top, width, height = self.run(

@@ -46,7 +46,7 @@ PIPELINE = '''
                 raise RuntimeError("no picture: <script>window.hacked = 3</script>")
             image = np.full((64, 64, 3), 250, np.uint8)
             y, x = np.mgrid[:64, :64]
-            inside = (x - 20 - seed % 20) ** 2 + (y - 32) ** 2 < 14**2
+            inside = (x - 32) ** 2 + (y - 22 - seed % 20) ** 2 < 14**2
             # Every pair differs in the disc and nowhere else.
             image[inside] = (200, SHADE, 60)
             return image

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from lxml import etree
 
-from tests.reports.conftest import HOSTILE, Reported
+from tests.reports.conftest import HOSTILE, Reported, repository, run
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "docs/results.schema.json").read_text(encoding="utf-8"))
@@ -133,3 +133,13 @@ def test_markdown_and_terminal_say_the_same(reported: Reported) -> None:
     assert "1 of 3 tests passed" in reported.markdown
     assert "<script" not in reported.markdown
     assert len(reported.markdown) <= 65_536
+
+
+def test_a_run_against_another_run_has_its_verdict(tmp_path: Path) -> None:
+    root = repository(tmp_path)
+    run(root, "--run-dir=base", "--reference=none")
+    changed = (root / "pipeline.py").read_text().replace("(200, SHADE, 60)", "(20, SHADE, 60)")
+    (root / "pipeline.py").write_text(changed)
+    page = run(root, "--reference=base").html.read_text(encoding="utf-8")
+    assert "against base: " in page
+    assert '<th scope="col">change</th>' in page

@@ -51,7 +51,7 @@ BASE, HEAD = (200, 40, 60), (200, 120, 60)
 def test_nothing_of_a_prompt_runs_and_everything_of_it_is_shown(
     browser: Chromium, reported: Reported
 ) -> None:
-    shown = browser.run("[...document.querySelectorAll('h5')].map((h) => h.textContent)")
+    shown = browser.run("[...document.querySelectorAll('h4')].map((h) => h.textContent)")
     assert HOSTILE in shown
     assert "no picture: <script>" in browser.run("document.body.textContent")
     assert browser.run("document.scripts.length") == 1
@@ -150,7 +150,7 @@ def test_a_cell_is_enlarged_and_put_back(browser: Chromium) -> None:
     assert browser.run("document.getElementById('previous').disabled")
     browser.key("Escape", 27)
     assert not browser.run("document.getElementById('viewer').open")
-    assert browser.run(cells) == before
+    browser.until(f"{cells} === {before}")
     assert browser.run("document.activeElement.className") == "enlarge"
 
 

@@ -1,6 +1,9 @@
 //! What each report of one run looks like, to the letter.
 
+use difftest_core::compare::compare;
+use difftest_core::config::VerdictSettings;
 use difftest_core::event::RunStatus;
+use difftest_core::ids::ImageSha;
 use difftest_core::report::html::{self, LIMIT, Page};
 use difftest_core::report::terminal::{self, Look};
 use difftest_core::report::{MAX_CHECK_TEXT, json, junit, run as markdown};
@@ -99,6 +102,35 @@ fn the_html_document() {
 }
 
 #[test]
+fn a_page_with_a_base_shows_both_sides_and_the_verdict() {
+    let head = run();
+    let mut base = run();
+    for cell in base.tests[0].cells.values_mut() {
+        for score in cell.scores.values_mut() {
+            *score += 0.2;
+        }
+        // Another image: what is byte-identical cannot regress.
+        cell.image.as_mut().unwrap().sha256 = ImageSha::of(b"another");
+    }
+    let comparison = compare(Some(&base), &head, &VerdictSettings::default());
+    let page = Page {
+        run: &head,
+        comparison: Some(&comparison),
+        trends: &[],
+        images: &Lost,
+        limit: LIMIT,
+    };
+    let html = html::page(&page);
+    let said = comparison.tests[0].decision.as_str();
+    assert!(html.contains(&format!("against base: {said}")), "{said}");
+    let tags = read(&html);
+    let cells = |text: &str| tags.iter().filter(|t| t.text == text).count();
+    assert_eq!((cells("base"), cells("change")), (3, 3), "in the tables that have a base");
+    assert_eq!(cells("0.4580"), 1, "the base's mean");
+    assert_eq!(cells("-0.2000"), 1, "the change");
+}
+
+#[test]
 fn the_page_holds_each_image_once_and_asks_for_nothing() {
     let run = run();
     let html = page(&run, 64, LIMIT);
@@ -173,7 +205,9 @@ fn only_raster_images_are_embedded() {
     struct Svg;
     impl html::Images for Svg {
         fn head(&self, _: &difftest_core::event::ImageRef) -> Option<Vec<u8>> {
-            Some(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>".to_vec())
+            Some(
+                b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>".to_vec(),
+            )
         }
         fn reference(&self, _: &difftest_core::event::CellKey) -> Option<Vec<u8>> {
             None

@@ -43,7 +43,11 @@ impl TokenSink for Tags {
                 let attributes =
                     tag.attrs.iter().map(|a| (a.name.local.to_string(), a.value.to_string()));
                 let attributes = attributes.collect();
-                self.tags.borrow_mut().push(Tag { name: name.clone(), attributes, ..Tag::default() });
+                self.tags.borrow_mut().push(Tag {
+                    name: name.clone(),
+                    attributes,
+                    ..Tag::default()
+                });
                 // What a tree builder would tell the tokenizer.
                 match name.as_str() {
                     "script" => return TokenSinkResult::RawData(RawKind::ScriptData),

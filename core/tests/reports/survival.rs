@@ -5,8 +5,8 @@ use difftest_core::report::markdown::code;
 use difftest_core::report::terminal::{self, Look, visible};
 use difftest_core::report::{json, junit, run as markdown};
 use proptest::prelude::*;
-use quick_xml::{Reader, XmlVersion};
 use quick_xml::events::Event as Xml;
+use quick_xml::{Reader, XmlVersion};
 
 use crate::markup::read;
 use crate::run::{Lost, run_with_prompt};
@@ -85,7 +85,7 @@ proptest! {
         // A parser drops U+0000 and reads every line end as a line feed (HTML §13.2.3.5).
         let normal = |text: &str| text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "");
         let shown: Vec<String> =
-            tags.iter().filter(|t| t.name == "h5").map(|t| normal(&t.text)).collect();
+            tags.iter().filter(|t| t.name == "h4").map(|t| normal(&t.text)).collect();
         prop_assert!(shown.contains(&normal(&prompt)), "{:?} in {:?}", prompt, shown);
         prop_assert_eq!(tags.iter().filter(|t| t.name == "script").count(), 1);
         prop_assert_eq!(tags.iter().filter(|t| t.name == "style").count(), 1);

@@ -92,14 +92,14 @@ fn first_metric<'a>(run: &'a Run, test: &TestRun) -> Option<&'a MetricInfo> {
 pub fn images(run: &Run, test: &TestRun, rows: &[Row<'_>], embedded: &Embedded<'_>) -> Markup {
     let seeds: BTreeSet<i64> = test.cells.keys().map(|key| key.seed).collect();
     html! {
-        h4 {
+        h3 {
             "Images"
             @if rows.len() > 1 { span.quiet { " · the worst first" } }
         }
         div.grid {
             @for row in rows {
-                section.prompt aria-label=(row.prompt) {
-                    h5 dir="auto" { (row.prompt) }
+                div.prompt {
+                    h4 dir="auto" { (row.prompt) }
                     div.cells {
                         @for seed in &seeds {
                             @match row.cells.iter().find(|(key, _)| key.seed == *seed) {

@@ -43,7 +43,7 @@
     for (const test of tests) {
       const prompts = all(".prompt", test);
       const named = words.length === 0 || has(test.querySelector("summary"), words);
-      const matching = prompts.filter((row) => named || has(row.querySelector("h5"), words));
+      const matching = prompts.filter((row) => named || has(row.querySelector("h4"), words));
       const hidden = !wanted.has(test.dataset.outcome) || !(named || matching.length > 0);
       test.hidden = hidden;
       for (const row of prompts) row.hidden = !matching.includes(row);

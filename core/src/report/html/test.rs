@@ -204,7 +204,7 @@ fn failures(test: &TestRun) -> Markup {
     let total = broken().count();
     html! {
         @if total > 0 {
-            h4 { "Failed cells" }
+            h3 { "Failed cells" }
             ul.failures {
                 @for (key, cell, reason) in broken().take(SHOWN_FAILURES) {
                     li {
