@@ -17,7 +17,7 @@ use url::Url;
 use super::describe::Facts;
 use super::fault::{CallError, ImageError, OpenError};
 use super::fields::with_input;
-use super::options::{A1111Options, Common, Environment, Request, base_url, key, read};
+use super::options::{A1111Options, Common, Environment, Request, base_url, key, own_key, read};
 use super::picture::from_base64;
 use super::retry::{Pace, Repeat, Tally};
 use super::transport::{Ask, Credentials, Transport, Wanted};
@@ -42,10 +42,23 @@ impl A1111 {
         pace: Pace,
     ) -> Result<(Self, Facts), OpenError> {
         let (common, own): (Common, A1111Options) = read("a1111", &request.options)?;
-        let base = base_url("url", own.url.as_deref().unwrap_or(DEFAULT_URL))?;
-        // A key in the environment may be for something else; a user's name it has only for us.
+        let (name, given) = match (&own.url, &own.endpoint) {
+            (Some(_), Some(_)) => {
+                return Err(OpenError::Options(
+                    "[options] of a1111 has both `url` and `endpoint`; leave one of them out"
+                        .into(),
+                ));
+            }
+            (None, Some(endpoint)) => ("endpoint", endpoint.as_str()),
+            (url, None) => ("url", url.as_deref().unwrap_or(DEFAULT_URL)),
+        };
+        let base = base_url(name, given)?;
+        // A user's name is in a key only if it is for us; the environment's may be for another.
+        let given = own.api_key.as_ref();
+        let is_ours = |key: &Secret| key.expose().contains(':');
+        let given = own_key(given, environment).or_else(|| given.filter(|key| is_ours(key)));
         let of_us = |name: &str| environment(name).filter(|key| key.contains(':'));
-        let credentials = basic(key(own.api_key.as_ref(), &["DIFFTEST_API_KEY"], &of_us))?;
+        let credentials = basic(key(given, &["DIFFTEST_API_KEY"], &of_us))?;
         let transport =
             Transport::new(&base, common.allow_private, credentials, pace, common.max_retries)
                 .map_err(|e| OpenError::Options(e.to_string()))?;

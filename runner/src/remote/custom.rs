@@ -17,7 +17,7 @@ use super::fault::{ImageError, OpenError};
 use super::json_path::{JsonPath, kind};
 use super::link::fetch;
 use super::options::{
-    Common, CustomOptions, Environment, Provider, Request, base_url, key, read, required_key,
+    Common, CustomOptions, Environment, Provider, Request, base_url, own_key, read, required_key,
 };
 use super::retry::{Pace, Repeat};
 use super::template::Template;
@@ -202,7 +202,7 @@ fn credentials(
             credentials.secrets.push(Secret::new(text));
         }
     }
-    if !uses_key && key(api_key, &[], environment).is_some() {
+    if !uses_key && own_key(api_key, environment).is_some() {
         return Err(OpenError::Options(
             "an api_key is given, but no header in [options.headers] has {api_key}; write for instance \
              Authorization = \"Bearer {api_key}\""

@@ -78,6 +78,8 @@ pub struct ComfyUiOptions {
 #[serde(deny_unknown_fields)]
 pub struct A1111Options {
     pub url: Option<String>,
+    /// The same; what `--endpoint` gives.
+    pub endpoint: Option<String>,
     pub api_key: Option<Secret>,
     /// Further fields of the request, by A1111's own names.
     #[serde(default)]
@@ -193,6 +195,13 @@ pub fn key(
             environment(name).filter(|v| !v.trim().is_empty()).map(|v| Secret::new(v.trim()))
         })
     })
+}
+
+/// A key that was given for this back end, and is not the one of the environment: that one reaches
+/// every generator, and may be another service's.
+pub fn own_key<'a>(given: Option<&'a Secret>, environment: Environment<'_>) -> Option<&'a Secret> {
+    let of_the_environment = environment("DIFFTEST_API_KEY");
+    given.filter(|key| of_the_environment.as_deref() != Some(key.expose()))
 }
 
 pub fn required_key(

@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use difftest_runner::remote::Pace;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -368,4 +369,21 @@ async fn a_recipe_that_the_server_cannot_take_ends_the_run_before_it_begins() {
     let message = open(request).await.err().unwrap().to_string();
     assert!(message.contains("`denoise`"), "{message}");
     assert_eq!(ui.ledger.count(TXT2IMG), 0);
+}
+
+#[tokio::test]
+async fn another_service_s_key_in_the_environment_is_not_sent() {
+    let ui = WebUi::start().await;
+    let open = async |key: &'static str| {
+        let request = json!({"generator": "a1111", "model": "shapes", "root": ".",
+            "options": {"endpoint": ui.url, "api_key": key}});
+        let request: difftest_runner::remote::Request = serde_json::from_value(request).unwrap();
+        let environment = |name: &str| (name == "DIFFTEST_API_KEY").then(|| key.to_owned());
+        difftest_runner::remote::Remote::open(&request, &environment, Pace::default()).await
+    };
+    open("sk-of-another").await.unwrap();
+    open("me:s3cret").await.unwrap();
+    let sent = ui.ledger.seen("GET /sdapi/v1/options");
+    assert!(sent[0].headers.get("authorization").is_none());
+    assert!(sent[1].headers.get("authorization").is_some());
 }

@@ -46,6 +46,11 @@ struct Comfy {
 
 const PROMPT: &str = "POST /prompt";
 
+/// The address of a server that works.
+pub async fn working() -> String {
+    Comfy::start(Mood::Works).await.url
+}
+
 impl Comfy {
     async fn start(mood: Mood) -> Self {
         let mut comfy = Self {

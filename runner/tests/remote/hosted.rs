@@ -79,15 +79,15 @@ impl Hosts {
             .route("/fal-ai/flux/requests/{id}/cancel", put(async || {
                 (StatusCode::ACCEPTED, Json(json!({"status": "CANCELLATION_REQUESTED"})))
             }))
-            .route("/v1/models/acme/sdxl", get(async || {
-                let inputs = ["prompt", "negative_prompt", "seed", "width", "height", "num_inference_steps", "guidance"];
+            .route("/v1/models/{owner}/{name}", get(async || {
+                let inputs = ["prompt", "negative_prompt", "seed", "width", "height", "num_inference_steps", "guidance", "refine"];
                 let properties: serde_json::Map<_, _> =
                     inputs.iter().map(|name| ((*name).to_owned(), json!({"type": "string"}))).collect();
                 Json(json!({"owner": "acme", "name": "sdxl", "latest_version": {"id": "v42",
                     "openapi_schema": {"components": {"schemas": {"Input": {"properties": properties}}}}}}))
             }))
-            .route("/v1/models/acme/sdxl/versions/v41", get(async || Json(json!({"id": "v41"}))))
-            .route("/v1/models/acme/sdxl/predictions", create.clone())
+            .route("/v1/models/{owner}/{name}/versions/v41", get(async || Json(json!({"id": "v41"}))))
+            .route("/v1/models/{owner}/{name}/predictions", create.clone())
             .route("/v1/predictions", create)
             .route("/v1/predictions/{id}", poll)
             .route("/v1/predictions/{id}/cancel", post(async || Json(json!({"status": "canceled"}))))

@@ -5,6 +5,7 @@ mod a1111;
 mod comfyui;
 mod custom;
 mod hosted;
+mod page;
 mod providers;
 mod safety;
 mod stand_in;

@@ -24,7 +24,7 @@ use self::socket::Socket;
 use super::address::shown;
 use super::describe::Facts;
 use super::fault::{CallError, ImageError, OpenError};
-use super::options::{ComfyUiOptions, Common, Environment, Request, base_url, key, read};
+use super::options::{ComfyUiOptions, Common, Environment, Request, base_url, key, own_key, read};
 use super::retry::{Pace, Repeat, Tally};
 use super::transport::{Ask, Credentials, Transport, Wanted};
 use super::work::{Made, Work, decoded};
@@ -50,7 +50,7 @@ impl ComfyUi {
         let (common, own): (Common, ComfyUiOptions) = read("comfyui", &request.options)?;
         let base = base_url("url", own.url.as_deref().unwrap_or(DEFAULT_URL))?;
         // ComfyUI itself has no keys; a proxy before it may, and then it takes a bearer's.
-        let key = key(own.api_key.as_ref(), &[], environment);
+        let key = key(own_key(own.api_key.as_ref(), environment), &[], environment);
         let mut credentials = Credentials::default();
         if let Some(key) = key {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
