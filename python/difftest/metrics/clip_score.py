@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from difftest.errors import MetricError
 from difftest.metrics import faults
 from difftest.metrics.facts import Stated
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 #: Names the CLIP: a model of the Hugging Face hub or a folder of one.
 MODEL_VARIABLE = "DIFFTEST_CLIP_MODEL"
 _EMBEDDED = "shapes"
+#: Words of the world of shapes that any other prompt may use too.
+_COMMON = frozenset({"a", "on", "background"})
 
 
 class ClipScore(Stated):
@@ -53,7 +57,23 @@ class ClipScore(Stated):
     ) -> list[float]:
         if not images:
             return []
+        if self.note is not None:
+            for index, prompt in enumerate(prompts):
+                _check_is_of_shapes(prompt, index)
         with faults.computing(self.name):
             texts = self._clip.embed_texts(list(prompts))
             cosines = (texts.astype("float64") * self._clip.embed_images(list(images))).sum(1)
             return [min(max(float(cosine), 0.0), 1.0) for cosine in cosines]
+
+
+def _check_is_of_shapes(prompt: str, index: int) -> None:
+    """Raises ``MetricError`` for a prompt of which the embedded CLIP knows no word: its score would be noise."""
+    from difftest.shapes.world import VOCABULARY
+
+    if not set(re.findall(r"\w+", prompt.lower())) & (set(VOCABULARY) - _COMMON):
+        raise MetricError(
+            f"clip_score is computed by the embedded CLIP, which knows the world of shapes alone and no word of "
+            f"{prompt!r}; for a real one set {MODEL_VARIABLE}=openai/clip-vit-large-patch14 (pip install "
+            "'difftest[clip]')",
+            index=index,
+        )

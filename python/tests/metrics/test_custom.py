@@ -562,3 +562,13 @@ def test_clip_score_prefers_the_true_caption() -> None:
     assert (metric.range, metric.margin) == ((0.0, 1.0), 0.02)
     assert metric.weights.startswith("sha256:")
     assert "world of shapes" in metric.note
+
+
+def test_the_embedded_clip_refuses_a_prompt_it_knows_no_word_of() -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    metric = metrics.load("clip_score")
+    with pytest.raises(
+        difftest.MetricError, match=r"no word of 'a cat on a sofa'; .*DIFFTEST_CLIP_MODEL=openai"
+    ) as refused:
+        metric.compute_batch([image] * 2, ["a red circle", "a cat on a sofa"], [None] * 2)
+    assert refused.value.index == 1
