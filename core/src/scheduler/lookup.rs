@@ -107,12 +107,11 @@ pub fn from_a1111(sampler: &str, schedule_type: Option<&str>) -> Option<&'static
         return all().iter().find(|s| s.a1111().is_some_and(|n| same(&n.combined, sampler)));
     };
     // As A1111 itself does: a schedule in the sampler's name outrules the one beside it.
-    if !solvers::ALL.iter().any(|s| s.a1111.as_ref().is_some_and(|a| same(a.name, sampler))) {
+    if !solvers::all().any(|s| s.a1111.as_ref().is_some_and(|a| same(a.name, sampler))) {
         return from_a1111(sampler, None);
     }
-    let solver = solvers::ALL
-        .iter()
-        .find(|s| s.a1111.as_ref().is_some_and(|names| same(names.name, sampler)))?;
+    let solver =
+        solvers::all().find(|s| s.a1111.as_ref().is_some_and(|names| same(names.name, sampler)))?;
     let names = solver.a1111.as_ref()?;
     let wanted = if !names.scheduled {
         solver.own
@@ -129,8 +128,7 @@ pub fn from_a1111(sampler: &str, schedule_type: Option<&str>) -> Option<&'static
 
 /// The scheduler that ComfyUI calls this.
 pub fn from_comfyui(sampler_name: &str, scheduler: &str) -> Option<&'static Scheduler> {
-    let solver = solvers::ALL
-        .iter()
+    let solver = solvers::all()
         .find(|s| s.comfyui == Some(sampler_name) || s.comfyui_also.contains(&sampler_name))?;
     let schedule = schedule::ALL.iter().find(|n| n.comfyui == Some(scheduler))?.schedule;
     of_solver(solver.id, schedule)

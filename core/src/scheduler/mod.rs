@@ -95,8 +95,7 @@ pub struct ComfyUiNames {
 pub fn all() -> &'static [Scheduler] {
     static ALL: LazyLock<Vec<Scheduler>> = LazyLock::new(|| {
         let schedules = || schedule::ALL.iter().map(|names| names.schedule);
-        solvers::ALL
-            .iter()
+        solvers::all()
             .flat_map(|solver| {
                 // The solver's own schedule is listed first.
                 let others = schedules().filter(|schedule| *schedule != solver.own);
@@ -221,7 +220,7 @@ impl Scheduler {
         let is_own_spacing = self.schedule == self.solver.own
             && matches!(self.schedule, Schedule::DdimUniform | Schedule::SgmUniform);
         let mut solver = self.solver;
-        for _ in 0..solvers::ALL.len() {
+        for _ in 0..solvers::all().count() {
             let first = if is_own_spacing { solver.own } else { self.schedule };
             let candidates = [first, solver.own, Schedule::Uniform];
             let found = candidates.into_iter().find_map(|schedule| {
@@ -233,7 +232,7 @@ impl Scheduler {
             if found.is_some() {
                 return found;
             }
-            solver = solvers::ALL.iter().find(|s| s.id == solver.near)?;
+            solver = solvers::get(solver.near)?;
         }
         None
     }

@@ -4,6 +4,7 @@
 
 mod a1111;
 mod comfyui;
+mod comfyui_errors;
 mod diffusers;
 mod embedded;
 mod png;
