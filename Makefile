@@ -71,7 +71,7 @@ $(WORK)/torch/.ready: pyproject.toml
 	$(call say,PyTorch environment in .work/torch (3 GB))
 	@$(PYTHON) -m venv $(WORK)/torch
 	@$(WORK)/torch/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(WORK)/torch/bin/python -m pip install --quiet --group dev --group torch
+	@$(WORK)/torch/bin/python -m pip install --quiet --group dev --group torch --group bench
 	@touch $@
 
 test-torch: build $(WORK)/torch/.ready

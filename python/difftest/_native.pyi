@@ -17,7 +17,22 @@ def cli_main(argv: list[str]) -> int:
 def ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
     """The mean structural similarity of two ``uint8 (height, width, 3)`` images of one size."""
 
-def expand(template: str, variables: dict[str, list[str]]) -> list[str]:
+def native_metric(
+    name: str, image: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8] | None = None
+) -> float:
+    """The score that the native metric ``name`` gives a ``uint8 (height, width, 3)`` image, beside
+    ``reference`` where the metric compares. ``ValueError`` says what cannot be scored."""
+
+def builtin_metrics() -> str:
+    """The table of the metrics that come with difftest, as JSON: a list of objects."""
+
+def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
+    """The PNG file of a ``uint8 (height, width, 3)`` image, as a run writes it."""
+
+def decode_png(file: bytes) -> npt.NDArray[np.uint8]:
+    """The ``uint8 (height, width, 3)`` pixels of a PNG file, as a run reads a reference."""
+
+def expand(template: str, variables: dict[str, list[str]], combine: str = "product") -> list[str]:
     """The prompts that a template stands for, its last variable changing fastest."""
 
 def report_page(title: str, markdown: str) -> str:

@@ -2,7 +2,8 @@
 //! `image.convert("L").resize((32, 32), Image.Resampling.LANCZOS)`.
 //!
 //! Pillow works in whole numbers: weights of 22 bits after the point, rows first, each pass
-//! rounded to 8 bits. Here a sum is made of 32-bit floats, which hold pixels and weights exactly
+//! rounded to 8 bits. (Since its version 13 tall images go columns first, which moves a few values
+//! by one; here the order is always that of the versions before.) Here a sum is made of 32-bit floats, which hold pixels and weights exactly
 //! and go through every machine's vector unit, and only where that leaves the rounding open the
 //! sum is made again in whole numbers.
 
