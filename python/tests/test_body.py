@@ -9,6 +9,7 @@ import pytest
 
 import difftest
 from difftest import _bridge, body
+from difftest.recipe import Lora, Recipe
 
 if TYPE_CHECKING:
     from conftest import Repository
@@ -68,9 +69,43 @@ def test_a_body_generates_with_the_model(repository: Repository) -> None:
         "    model.generate('a blue square', negative_prompt='')\n",
     )
     assert model.asked == [
-        (["a blue square"], [3], ["blur"]),
-        (["a blue square"], [7], [""]),
+        ([Recipe("a blue square", 3, "blur")],),
+        ([Recipe("a blue square", 7, "")],),
     ], "the test's first seed and its negative prompt, unless others are given"
+
+
+def test_a_body_generates_with_the_runs_recipe_unless_it_says_otherwise(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ink = {"name": "ink.safetensors", "weight": 0.5}
+    monkeypatch.setattr(_bridge, "_settings", {"steps": 4, "guidance": 2.0, "loras": [ink]})
+    model = run(
+        repository,
+        "def test_a(model):\n    model.generate('a')\n    model.generate('a', steps=9, loras=())\n",
+    )
+    assert [request for ((request,),) in model.asked] == [
+        Recipe("a", 7, "blur", steps=4, guidance=2.0, loras=(Lora("ink.safetensors", 0.5),)),
+        Recipe("a", 7, "blur", steps=9, guidance=2.0),
+    ]
+    with pytest.raises(
+        difftest.GeneratorError, match="a recipe has no `step`; did you mean `steps`"
+    ):
+        run(repository, "def test_a(model):\n    model.generate('a', step=9)\n")
+
+
+def test_an_image_that_fails_is_an_error_of_the_body(repository: Repository) -> None:
+    class Fails(Recorder):
+        def generate(self, *request: Any) -> list[Any]:
+            return [difftest.GeneratorError("no picture of it")]
+
+    repository.write(
+        "tests/test_a.py",
+        "import difftest\n\n@difftest.test(['a'], ['clip_score'])\n"
+        "def test_a(model):\n    model.generate('a')\n",
+    )
+    test = repository.collect_one()["id"]
+    with pytest.raises(difftest.GeneratorError, match="no picture of it"):
+        _bridge.run_body(test, Fails())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 import difftest
 from difftest import _bridge, _native
+from difftest.recipe import Recipe
 
 if TYPE_CHECKING:
     from conftest import Repository
@@ -87,7 +88,7 @@ def test_the_metrics_of_the_examples_score(page: Repository) -> None:
 
 
 def test_the_generator_without_a_model_draws(page: Repository) -> None:
-    (image,) = page.generator("gradient:draw").generate(["anything"], [3], [None])
+    (image,) = page.generator("gradient:draw").generate([Recipe("anything", 3)])
     assert image.shape == (32, 32, 3)
 
 

@@ -102,18 +102,8 @@ class Adapter:
         if callable(unload):
             unload()
 
-    def generate(
-        self, recipes: Sequence[Recipe], seeds: Any = None, negatives: Any = None
-    ) -> Iterator[Image | Generated | Exception]:
+    def generate(self, recipes: Sequence[Recipe]) -> Iterator[Image | Generated | Exception]:
         """As ``Generator.generate``: one item for each recipe, as early as the object gives it."""
-        if seeds is not None:  # the engine's call of before
-            from difftest.recipe import Recipe as Made
-
-            for item in self.generate([Made(*one) for one in zip(recipes, seeds, negatives)]):
-                if isinstance(item, Exception):
-                    raise item
-                yield item.image if isinstance(item, Generated) else item
-            return
         if self._call.form is Form.SINGLE:
             yield from map(self._single, recipes)
             return

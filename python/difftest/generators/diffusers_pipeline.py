@@ -121,9 +121,8 @@ class DiffusersPipeline:
         """One item for each recipe, a batch at a time."""
         for _, group in itertools.groupby(recipes, key=_alike):
             alike = list(group)
-            scheduler = recipe_names.of_diffusers(alike[0])["scheduler"] or {"config": {}}
-            # It draws its own noise from one seed, which images of several seeds could not share.
-            size = 1 if "noise_sampler_seed" in scheduler["config"] else self.batch_size
+            scheduler = recipe_names.of_diffusers(alike[0])["scheduler"]
+            size = 1 if self._schedulers.alone(scheduler) else self.batch_size
             for first in range(0, len(alike), size):
                 yield from self._batch(alike[first : first + size])
 
@@ -141,14 +140,25 @@ class DiffusersPipeline:
         arguments = {**self._extra, **self._words(first, said["call"])}
         self._loras.apply(first.loras)
         self._schedulers.apply(said["scheduler"])
+        device = getattr(self._pipeline, "device", None)
+        cards = [device] if device is not None and device.type == "cuda" else []
         try:
-            output = self._pipeline(
-                prompt=[recipe.prompt for recipe in recipes],
-                generator=[torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes],
-                **arguments,
-                **self._negatives(recipes),
-                **({"output_type": self._output_type} if "output_type" in self._parameters else {}),
-            )
+            with torch.random.fork_rng(devices=cards):
+                # What a component draws beside the generators shall be the same every time.
+                torch.manual_seed(first.seed)
+                output = self._pipeline(
+                    prompt=[recipe.prompt for recipe in recipes],
+                    generator=[
+                        torch.Generator("cpu").manual_seed(recipe.seed) for recipe in recipes
+                    ],
+                    **arguments,
+                    **self._negatives(recipes),
+                    **(
+                        {"output_type": self._output_type}
+                        if "output_type" in self._parameters
+                        else {}
+                    ),
+                )
         except torch.cuda.OutOfMemoryError as full:
             raise GeneratorError(
                 f"{self._name} ran out of the card's memory at {len(recipes)} images at a time; in [options], lower "
@@ -220,7 +230,7 @@ class DiffusersPipeline:
         if bad:
             return GeneratorError(
                 f"{what} has {bad} values that are NaN or infinite of {image.size}: {self._kind} overflowed; "
-                'set dtype = "bfloat16" or "float32" in [options]'
+                'set dtype = "bfloat16" or "float32" in [options], or choose another scheduler in the recipe'
             )
         return to_bytes(image)
 

@@ -57,6 +57,17 @@ class Schedulers:
             )
         return kind
 
+    def alone(self, wanted: Mapping[str, Any] | None) -> bool:
+        """Whether images must be made one at a time by it, each with the process's own random numbers seeded.
+
+        It draws noise from a seed in its configuration, or, in a pipeline of rectified flow, which hands no generator
+        on, from the process's; neither can be shared by images of several seeds.
+        """
+        kind = wanted["class"] if wanted else type(self._own).__name__
+        config = wanted["config"] if wanted else getattr(self._own, "config", {})
+        seeded = wanted is not None and "noise_sampler_seed" in config
+        return seeded or kind == "FlowMatchLCMScheduler" or bool(config.get("stochastic_sampling"))
+
 
 def _flows(kind: str, config: Mapping[str, Any]) -> bool:
     """Whether a scheduler is one of rectified flow; a model of the one kind makes noise by steps of the other."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, cast
-
-from difftest.errors import GeneratorError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from difftest.generators import Options
@@ -15,12 +13,6 @@ if TYPE_CHECKING:
 
 def load(options: Options) -> Generator:
     """The back end's client. Raises ``GeneratorError`` for options it cannot use."""
-    from difftest import _native
+    from difftest._native import RemoteGenerator
 
-    make = getattr(_native, "RemoteGenerator", None)
-    if make is None:
-        raise GeneratorError(
-            f"the native module of this difftest was built without the generator `{options.generator}`; "
-            "install difftest anew"
-        )
-    return cast("Generator", make(json.dumps(dataclasses.asdict(options))))
+    return RemoteGenerator(json.dumps(dataclasses.asdict(options)))
