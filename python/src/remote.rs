@@ -47,8 +47,10 @@ impl RemoteGenerator {
         });
         let mut task = Box::pin(task);
         let remote = loop {
-            let waited =
-                py.detach(|| runtime.block_on(tokio::time::timeout(LOOK_FOR_CTRL_C, &mut task)));
+            // A timer is made inside the runtime.
+            let waited = py.detach(|| {
+                runtime.block_on(async { tokio::time::timeout(LOOK_FOR_CTRL_C, &mut task).await })
+            });
             match waited {
                 Ok(Ok(opened)) => break opened.map_err(|e| open_error(py, &e))?,
                 Ok(Err(broken)) => return Err(PyRuntimeError::new_err(broken.to_string())),
@@ -128,7 +130,8 @@ impl RemoteImages {
         loop {
             let waited = py.detach(|| {
                 let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
-                self.runtime.block_on(tokio::time::timeout(LOOK_FOR_CTRL_C, items.recv()))
+                self.runtime
+                    .block_on(async { tokio::time::timeout(LOOK_FOR_CTRL_C, items.recv()).await })
             });
             match waited {
                 Ok(Some(item)) => return shown(py, item).map(Some),
@@ -155,7 +158,7 @@ impl RemoteImages {
         let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = async { while items.recv().await.is_some() {} };
         // Late is late: the back end's own limits end the rest.
-        let _ = self.runtime.block_on(tokio::time::timeout(self.grace, rest));
+        let _ = self.runtime.block_on(async { tokio::time::timeout(self.grace, rest).await });
     }
 }
 

@@ -199,8 +199,15 @@ async fn fal_status(State(hosts): State<Hosts>, Path(id): Path<String>) -> Respo
 }
 
 async fn schema() -> Json<Value> {
-    let names =
-        ["prompt", "seed", "image_size", "num_inference_steps", "guidance_scale", "output_format"];
+    let names = [
+        "prompt",
+        "seed",
+        "image_size",
+        "num_inference_steps",
+        "guidance_scale",
+        "output_format",
+        "enable_safety_checker",
+    ];
     let properties: serde_json::Map<_, _> =
         names.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
     Json(json!({"paths": {"/fal-ai/flux/dev": {"post": {"requestBody": {"content":
