@@ -1,8 +1,9 @@
 //! Expansion of a test into cells: test × prompt × seed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::event::CellKey;
+use crate::metric::nearest;
 use crate::suite::TestSpec;
 use crate::template::{self, MOST_PROMPTS, TemplateError};
 use sha2::{Digest, Sha256};
@@ -23,15 +24,22 @@ pub enum ExpandError {
         prompts.saturating_mul(*seeds)
     )]
     TooManyCells { prompts: usize, seeds: usize },
+    #[error(
+        "`variables` has `{variable}`, which no prompt uses, and {{{placeholder}}} of the prompts has its default alone; did you mean `{placeholder}`?"
+    )]
+    MisspeltVariable { variable: String, placeholder: String },
 }
 
 /// The cells of a test in the order they are generated: every prompt with every seed, prompts
 /// outermost. Prompts that expand to the same text appear once.
 ///
 /// # Errors
-/// A template that cannot be expanded, or more prompts or cells than a test may have.
+/// A template that cannot be expanded, more prompts or cells than a test may have, or a variable
+/// whose name is nearly that of a placeholder that has its default alone: without that error a
+/// misspelt name would leave out its values in silence.
 pub fn expand(test: &TestSpec) -> Result<Vec<CellKey>, ExpandError> {
     let prompts = prompts(test)?;
+    misspelt_variable(test)?;
     let seeds = test.seeds.len();
     if prompts.len().saturating_mul(seeds) > MOST_CELLS {
         return Err(ExpandError::TooManyCells { prompts: prompts.len(), seeds });
@@ -62,6 +70,27 @@ fn prompts(test: &TestSpec) -> Result<Vec<String>, ExpandError> {
         }
     }
     Ok(prompts)
+}
+
+fn misspelt_variable(test: &TestSpec) -> Result<(), ExpandError> {
+    if test.variables.is_empty() {
+        return Ok(());
+    }
+    let mut used = BTreeSet::new();
+    for prompt in &test.prompts {
+        used.extend(template::placeholders(prompt)?.into_iter().map(|p| p.name));
+    }
+    let unused = || test.variables.keys().map(String::as_str).filter(|name| !used.contains(*name));
+    // Whatever has no variable has a default: it was expanded.
+    for placeholder in used.iter().filter(|name| !test.variables.contains_key(*name)) {
+        if let Some(variable) = nearest(placeholder, unused()) {
+            return Err(ExpandError::MisspeltVariable {
+                variable: variable.to_owned(),
+                placeholder: placeholder.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The file of a baseline, relative to its directory: `{test}/{sha256(prompt)[:12]}_seed{seed}.png`.

@@ -226,3 +226,14 @@ fn a_test_combines_its_variables_as_it_says() {
     test.combine = Combine::Zip;
     assert_eq!(prompts(&test), ["1x", "2y"]);
 }
+
+#[test]
+fn a_misspelt_variable_does_not_leave_its_place_to_the_default() {
+    let variables = |name: &str| BTreeMap::from([(name.to_owned(), vec!["blue".to_owned()])]);
+    let prompts = vec!["a {color=red} cat".to_owned(), "a {size=small} dog".to_owned()];
+    let wrong = cell::expand(&spec(prompts.clone(), variables("colour"), 1)).unwrap_err();
+    assert!(wrong.to_string().ends_with("did you mean `color`?"), "{wrong}");
+    // One dictionary of variables for many tests is no mistake.
+    assert_eq!(cell::expand(&spec(prompts.clone(), variables("weather"), 1)).unwrap().len(), 2);
+    assert_eq!(cell::expand(&spec(prompts, variables("color"), 1)).unwrap().len(), 2);
+}

@@ -69,7 +69,12 @@ def collect(test_dir: Path, root: Path) -> Collection:
     imports.enter_repository(root)
     imports.forget_tests()
     collection = Collection()
-    files = [*_above(test_dir, root), *find_files(test_dir)]
+    try:
+        files = [*_above(test_dir, root), *find_files(test_dir)]
+    except OSError as failed:
+        raise ConfigurationError(
+            f"the folder of the tests cannot be read: {failed.filename}: {failed.strerror}"
+        ) from failed
     known = {str(file) for file in files}
     for folder, beside in itertools.groupby(files, key=lambda file: file.parent):
         with imports.test_folder(folder):

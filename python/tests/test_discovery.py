@@ -133,6 +133,19 @@ def test_an_empty_folder_has_no_tests_and_a_missing_one_is_an_error(repository: 
         repository.collect("nowhere")
 
 
+def test_a_folder_that_cannot_be_read_is_named(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository.root / "tests").mkdir()
+
+    def denied(path: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("difftest.discovery.os.scandir", denied)
+    with pytest.raises(difftest.ConfigurationError, match="cannot be read: .*/tests: Permission"):
+        repository.collect()
+
+
 def test_a_syntax_error_names_file_and_line_and_the_other_files_stay(
     repository: Repository,
 ) -> None:
