@@ -86,6 +86,12 @@ class Placed:
             self._handle = None
 
 
+def placed(name: str, digest: str, device: str | None, load: Callable[[], Any]) -> Placed:
+    """The one module of these weights on a device; ``load`` makes it where it is the first time."""
+    where = device_of(device)
+    return shared((name, digest, where), lambda: Placed(name, load(), where))
+
+
 class ImageFeatures:
     """The features of images by the image's identity. The images themselves are not kept."""
 

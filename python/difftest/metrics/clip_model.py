@@ -33,8 +33,9 @@ def load(metric: str, model: str, device: str | None, processor: str | None = No
     preparing = folder
     if processor is not None:
         preparing = weights.find_repository(weights.Repository(metric, processor, _PROCESSOR_FILES))
+    digest = weights.digest(weights.safetensors_files(metric, folder))
     return backbone.shared(
-        (ClipModel, folder.resolve(), preparing.resolve(), device),
+        (ClipModel, digest, preparing.resolve(), device),
         lambda: ClipModel(metric, folder, preparing, device),
     )
 

@@ -28,6 +28,8 @@ class ClipPixels:
     size: int = 224
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    #: Of some later CLIPs: the whole image is squeezed into the square, and nothing is cut off.
+    squeezes: bool = False
 
     @classmethod
     def from_folder(cls, metric: str, model: Path) -> ClipPixels:
@@ -35,25 +37,27 @@ class ClipPixels:
         file = model / "preprocessor_config.json"
         try:
             said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            size, crop = (_side(said[key]) for key in ("size", "crop_size"))
+            squeezes = not said.get("do_center_crop", True)
+            size, crop = (_side(said[key]) for key in ("size", "size" if squeezes else "crop_size"))
             mean, std = (tuple(map(float, said[key])) for key in ("image_mean", "image_std"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as broken:
             raise MetricError(
                 f"{metric}: {file} does not say how images are prepared ({type(broken).__name__}: {broken})"
             ) from broken
-        steps = ("do_resize", "do_center_crop", "do_rescale", "do_normalize")
+        steps = ("do_resize", "do_rescale", "do_normalize")
         if (
             size != crop
+            or (squeezes and "height" not in said["size"])
             or said.get("resample", _BICUBIC) != _BICUBIC
             or len(mean) != 3
             or len(std) != 3
             or not all(said.get(step, True) for step in steps)
         ):
             raise MetricError(
-                f"{metric}: {file} prepares images in another way than CLIP's (resize the shorter side "
-                "bicubic, cut out the middle, normalise)"
+                f"{metric}: {file} prepares images in another way than CLIP's (resize bicubic, cut out "
+                "the middle, normalise)"
             )
-        return cls(size, mean, std)
+        return cls(size, mean, std, squeezes)
 
     def __call__(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         """RGB images ``uint8 (H, W, 3)`` to ``float32 (N, 3, size, size)``."""
@@ -67,7 +71,10 @@ class ClipPixels:
 
         height, width = image.shape[:2]
         short = min(height, width)
-        width, height = (int(self.size * side / short) for side in (width, height))
+        if self.squeezes:
+            width = height = self.size
+        else:
+            width, height = (int(self.size * side / short) for side in (width, height))
         picture = Image.fromarray(image)
         if picture.size != (width, height):
             picture = picture.resize((width, height), Image.Resampling.BICUBIC)

@@ -40,9 +40,8 @@ def load(metric: str, device: str | None) -> Detector:
     """The one detector of this process and device."""
     device = backbone.device_of(device)
     folder = weights.find_repository(weights.Repository(metric, MODEL, _FILES))
-    return backbone.shared(
-        (Detector, folder.resolve(), device), lambda: Detector(metric, folder, device)
-    )
+    digest = weights.digest(weights.safetensors_files(metric, folder))
+    return backbone.shared((Detector, digest, device), lambda: Detector(metric, folder, device))
 
 
 class Detector:

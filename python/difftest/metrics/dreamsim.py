@@ -39,9 +39,10 @@ class DreamSim(Stated):
 
             folder = weights.folder() / FOLDER
             files = published(folder)
-            network = load(dreamsim, folder, files[1])
-            self._placed = backbone.Placed("DreamSim", network, backbone.device_of(device))
-        self.weights = weights.digest(files)
+            self.weights = weights.digest(files)
+            self._placed = backbone.placed(
+                "DreamSim", self.weights, device, lambda: load(dreamsim, folder, files[1])
+            )
 
     def compute_batch(
         self,

@@ -39,11 +39,15 @@ class ImageReward(Stated):
             folder = weights.find_repository(MODEL)
             tokenizer = weights.find_repository(TOKENIZER)
             file = folder / "ImageReward.pt"
-            network = blip.load(self.name, folder / "med_config.json", file)
+            self.weights = weights.digest([file])
             self._tokenizer = blip.tokenizer(tokenizer)
-            self._pixels = ClipPixels(network.image_size)
-            self._placed = backbone.Placed("ImageReward", network, backbone.device_of(device))
-        self.weights = weights.digest([file])
+            self._placed = backbone.placed(
+                "ImageReward",
+                self.weights,
+                device,
+                lambda: blip.load(self.name, folder / "med_config.json", file),
+            )
+            self._pixels = ClipPixels(self._placed.module.image_size)
 
     def compute_batch(
         self,

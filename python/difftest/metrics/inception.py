@@ -30,7 +30,8 @@ def load(device: str | None) -> Inception:
     """The one Inception of this process and device."""
     device = backbone.device_of(device)
     file = weights.find(NETWORK)
-    return backbone.shared((Inception, file.resolve(), device), lambda: Inception(file, device))
+    digest = weights.digest([file])
+    return backbone.shared((Inception, digest, device), lambda: Inception(file, device))
 
 
 class Inception:

@@ -36,9 +36,10 @@ class Lpips(Stated):
 
             trunk = weights.find(TRUNK)
             linear = Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth"
-            network = load(lpips, trunk, linear)
-            self._placed = backbone.Placed("LPIPS", network, backbone.device_of(device))
-        self.weights = weights.digest([trunk, linear])
+            self.weights = weights.digest([trunk, linear])
+            self._placed = backbone.placed(
+                "LPIPS", self.weights, device, lambda: load(lpips, trunk, linear)
+            )
 
     def compute_batch(
         self,

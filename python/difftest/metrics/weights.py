@@ -172,6 +172,11 @@ def from_folder(metric: str, model_class: Any, model: Path, **options: Any) -> A
     ``from_pretrained`` alone fills what is missing with random numbers and a warning.
     """
     safetensors_files(metric, model)
+    from transformers.utils import logging as transformers_logging
+
+    # Standard error belongs to the run's own progress; what is wrong is said below.
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
     try:
         loaded, report = model_class.from_pretrained(
             model,
@@ -185,6 +190,9 @@ def from_folder(metric: str, model_class: Any, model: Path, **options: Any) -> A
         raise MetricError(
             f"{metric}: the model in {model} cannot be loaded ({describe(broken)})"
         ) from broken
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
     # Old checkpoints carry the position ids, which are not weights: 0, 1, 2 …
     surplus = {name for name in report["unexpected_keys"] if not str(name).endswith("position_ids")}
     _check_keys(metric, model, missing=set(report["missing_keys"]), surplus=surplus)

@@ -49,6 +49,63 @@ def test_clip_score_is_the_clipped_cosine_of_transformers(
     assert len(set(expected)) > 1, "the images differ, and so do their scores"
 
 
+def test_the_embedded_clip_scores_the_same_by_the_way_of_real_ones(
+    weights_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A truly trained one: ONNX Runtime's answer, and that of the weights loaded as any CLIP's are."""
+    from difftest.shapes.diffusers_folder import write_clip_folder
+    from difftest.shapes.world import SCENES, caption, changed, render
+
+    chosen = SCENES[::40]
+    made = list(render(chosen))
+    prompts = [caption(changed(s, "color", "red") if i % 2 else s) for i, s in enumerate(chosen)]
+    nothing = [None] * len(made)
+    expected = metrics.load("clip_score").compute_batch(made, prompts, nothing)
+    folder = write_clip_folder(weights_dir / "trained")
+    monkeypatch.setenv("DIFFTEST_CLIP_MODEL", str(folder))
+    metric = metrics.load("clip_score", device="cpu")
+    assert metric.note is None
+    assert metric.compute_batch(made, prompts, nothing) == pytest.approx(expected, abs=2e-3)
+    assert max(expected) > 0.9 > 0.6 > min(expected)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 48), (40, 90)])
+def test_a_clip_that_squeezes_gets_its_images_squeezed(
+    weights_dir: Path, images: Any, size: tuple[int, int]
+) -> None:
+    import transformers
+
+    from difftest.metrics.clip_pixels import ClipPixels
+    from difftest.shapes.diffusers_folder import write_clip_folder
+
+    folder, made = write_clip_folder(weights_dir / "squeezing"), images(2, *size)
+    processor = transformers.CLIPImageProcessorPil.from_pretrained(folder)
+    expected = processor(made, return_tensors="np")["pixel_values"]
+    assert ClipPixels.from_folder("m", folder)(made) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"resample": 2}, "in another way than CLIP's"),
+        ({"crop_size": 16}, "in another way than CLIP's"),
+        ({"do_normalize": False}, "in another way than CLIP's"),
+        ({"image_mean": [0.5]}, "in another way than CLIP's"),
+        ({"size": None}, "does not say how images are prepared"),
+    ],
+)
+def test_another_preparation_is_refused(clip_folder: Any, said: Any, message: str) -> None:
+    import json
+
+    from difftest.metrics.clip_pixels import ClipPixels
+
+    folder = clip_folder("someone/clip", width=64)
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **said}))
+    with pytest.raises(MetricError, match=message):
+        ClipPixels.from_folder("m", folder)
+
+
 def test_pick_score_is_the_cosine_times_the_learnt_scale(clip_folder: Any, images: Any) -> None:
     folder = clip_folder(PICK, width=64)
     clip_folder(PICK_PROCESSOR, seed=1)
