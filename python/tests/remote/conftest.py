@@ -81,7 +81,7 @@ class WebUi:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def count(self, path: str, prompt: str | None = None) -> int:
         asked = [body for seen, body in self.asked if seen.split("?")[0] == path]

@@ -106,16 +106,11 @@ impl A1111 {
             Err(error) if error.status() == Some(404) => {}
             Err(error) => return Err(OpenError::BackEnd(format!("A1111: {error}"))),
         }
-        if let Ok(version) = self.look("internal/sysinfo").await
-            && let Some(version) = version["Version"].as_str()
-        {
-            facts.version("webui", version);
-        }
         Ok(())
     }
 
     async fn look(&self, path: &str) -> Result<Value, CallError> {
-        let ask = Ask::get(self.at(path)?).with_timeout(self.transport.pace.greeting);
+        let ask = Ask::greeting(self.at(path)?);
         match self.transport.ask(&ask, &Tally::default()).await {
             Ok(answer) => answer.json(),
             Err(ImageError::Call(error) | ImageError::PerhapsCharged(error)) => Err(error),

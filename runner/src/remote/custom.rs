@@ -12,6 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::address::shown;
 use super::describe::Facts;
 use super::fault::{ImageError, OpenError};
 use super::json_path::{JsonPath, kind};
@@ -27,7 +28,6 @@ use super::work::{Made, Work, check_size, decoded};
 const METHODS: [&str; 3] = ["GET", "POST", "PUT"];
 const API_KEY: &str = "{api_key}";
 
-#[derive(Debug)]
 pub struct Custom {
     transport: Transport,
     url: Url,
@@ -38,6 +38,13 @@ pub struct Custom {
     cost: Option<JsonPath>,
     repeat: Repeat,
     price: Option<f64>,
+}
+
+/// The address may have a key in its query.
+impl std::fmt::Debug for Custom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Custom").field("url", &shown(&self.url)).finish_non_exhaustive()
+    }
 }
 
 impl Custom {
@@ -92,7 +99,6 @@ impl Custom {
         }
         facts.decides("method", json!(method));
         facts.decides("request", body);
-        facts.decides("query", json!(url.query()));
         facts.decides("model", json!(model));
         facts.decides("response", json!(own.response));
         let repeat = match own.free_to_repeat || method == "GET" {
@@ -112,7 +118,7 @@ impl Custom {
 
     pub async fn make(&self, recipe: &Recipe, work: &Work) -> Result<Made, ImageError> {
         let body = self.body(recipe).map_err(ImageError::Recipe)?;
-        let mut ask = Ask { timeout: None, ..Ask::get(self.url.clone()) }.wanting(Wanted::Anything);
+        let mut ask = Ask::image(self.url.clone()).wanting(Wanted::Anything);
         ask.method = self.method.clone();
         ask.repeat = self.repeat;
         if self.method == Method::GET {

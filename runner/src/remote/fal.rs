@@ -44,6 +44,7 @@ impl Fal {
             Hosted::open(request, environment, pace, Provider::Fal, ENDPOINT, "Key")?;
         hosted.takes_no("price_per_second", hosted.price_per_second.is_none())?;
         let url = hosted.at(hosted.model.trim_matches('/'))?;
+        // A gateway that has the document has it beside its models.
         let schema = if hosted.is_the_provider {
             Url::parse(SCHEMAS).ok()
         } else {

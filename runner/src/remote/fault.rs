@@ -114,3 +114,22 @@ pub enum OpenError {
     #[error("{0}")]
     BackEnd(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_sent_may_always_be_sent_again() {
+        let url = || "http://a.example/".to_owned();
+        let never = CallError::Connect { url: url(), cause: "refused".into() };
+        let perhaps = CallError::Lost { url: url(), cause: "reset".into() };
+        let repeated = |error: &CallError| {
+            (error.is_worth_repeating(Repeat::Free), error.is_worth_repeating(Repeat::MayCharge))
+        };
+        assert_eq!(repeated(&never), (true, true));
+        assert_eq!(repeated(&perhaps), (true, false));
+        assert_eq!(repeated(&CallError::TooLarge { url: url(), limit: 1 }), (false, false));
+        assert_eq!(repeated(&AddressError::NotHttp(url()).into()), (false, false));
+    }
+}

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use difftest_core::metric::nearest;
-use difftest_core::recipe::Recipe;
+use difftest_core::recipe::{Recipe, hosted};
 use serde_json::{Map, Value, json};
 
 /// The fields of a recipe, as difftest calls them, that a model may call otherwise.
@@ -118,9 +118,6 @@ pub fn fal(recipe: &Recipe, names: &Names) -> Result<Map<String, Value>, String>
     for (field, value) in set_fields(recipe) {
         match (field, names.get(field)) {
             (_, Some(name)) => drop(body.insert(name.into(), value)),
-            ("prompt" | "negative_prompt" | "seed", None) => drop(body.insert(field.into(), value)),
-            ("steps", None) => drop(body.insert("num_inference_steps".into(), value)),
-            ("guidance", None) => drop(body.insert("guidance_scale".into(), value)),
             ("width" | "height", None) => drop(size.insert(field.into(), value)),
             ("loras", None) => {
                 let loras = recipe.settings.loras.iter();
@@ -128,8 +125,13 @@ pub fn fal(recipe: &Recipe, names: &Names) -> Result<Map<String, Value>, String>
                     loras.map(|l| json!({"path": l.name, "scale": l.weight})).collect();
                 body.insert("loras".into(), loras.into());
             }
-            ("scheduler", None) => return Err(cannot("fal", field, &value, OWN_NAMES)),
-            (_, None) => return Err(cannot("fal", field, &value, LEAVE_IT_OR_NAME_IT)),
+            (_, None) => match hosted::fal(field) {
+                Some(name) => drop(body.insert(name.into(), value)),
+                None if field == "scheduler" => {
+                    return Err(cannot("fal", field, &value, OWN_NAMES));
+                }
+                None => return Err(cannot("fal", field, &value, LEAVE_IT_OR_NAME_IT)),
+            },
         }
     }
     match size.len() {
@@ -147,21 +149,9 @@ pub fn replicate(
     names: &Names,
     inputs: Option<&Inputs>,
 ) -> Result<Map<String, Value>, String> {
-    let usual = |field: &str| -> &[&'static str] {
-        match field {
-            "steps" => &["num_inference_steps", "steps", "num_steps"],
-            "guidance" => &["guidance_scale", "guidance", "cfg", "cfg_scale"],
-            "prompt" => &["prompt"],
-            "negative_prompt" => &["negative_prompt"],
-            "seed" => &["seed"],
-            "width" => &["width"],
-            "height" => &["height"],
-            _ => &[],
-        }
-    };
     let mut body = Map::new();
     for (field, value) in set_fields(recipe) {
-        let usual = usual(field);
+        let usual = hosted::replicate(field);
         let known = inputs.and_then(|inputs| inputs.first(usual));
         match names.get(field).or(known).or(usual.first().copied()) {
             Some(name) => drop(body.insert(name.into(), value)),

@@ -122,7 +122,7 @@ impl Hosted {
 
     /// A question that costs nothing, while the back end is opened.
     pub async fn look(&self, url: Url) -> Result<Value, CallError> {
-        let ask = Ask::get(url).with_timeout(self.transport.pace.greeting);
+        let ask = Ask::greeting(url);
         match self.transport.ask(&ask, &Tally::default()).await {
             Ok(answer) => answer.json(),
             Err(ImageError::Call(error) | ImageError::PerhapsCharged(error)) => Err(error),

@@ -225,6 +225,16 @@ mod tests {
     }
 
     #[test]
+    fn the_text_of_a_png_stays_with_it() {
+        let png = encoded(&noise(4, 4).into(), ImageFormat::Png);
+        let texts =
+            [("parameters".into(), "a cat\nSteps: 20".into()), ("prompt".into(), "{}".into())];
+        let picture = decode(&png_text::with_text(&png, &texts).unwrap()).unwrap();
+        assert_eq!(picture.text, BTreeMap::from(texts));
+        assert_eq!(picture.pixels, noise(4, 4));
+    }
+
+    #[test]
     fn what_is_no_image_shows_how_it_begins() {
         let message = |bytes: &[u8]| decode(bytes).unwrap_err().to_string();
         assert!(message(b"<html><body>Sign in").contains("`<html><body>Sign in`"));

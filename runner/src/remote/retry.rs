@@ -44,6 +44,8 @@ pub struct Pace {
     pub retry_after_cap: Duration,
     /// Between two looks at work that is under way.
     pub poll: Duration,
+    /// How long a small question may take before it is asked again.
+    pub read: Duration,
     /// After how much silence of a WebSocket its server is asked over HTTP.
     pub quiet: Duration,
     /// How long a back end may take to hear that an image is not wanted any more.
@@ -66,6 +68,7 @@ impl Default for Pace {
             longest: Duration::from_secs(30),
             retry_after_cap: Duration::from_secs(120),
             poll: Duration::from_millis(1000),
+            read: Duration::from_secs(30),
             quiet: Duration::from_secs(15),
             cancel: Duration::from_secs(5),
             greeting: Duration::from_secs(15),

@@ -40,8 +40,18 @@ pub struct Ask {
     pub headers: HeaderMap,
     pub wanted: Wanted,
     pub repeat: Repeat,
-    /// Of one attempt, its body included. Without it the image's own limit is the only one.
-    pub timeout: Option<Duration>,
+    pub patience: Patience,
+}
+
+/// How long one attempt may take, its body included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// [`Pace::read`]: a question that is answered from memory.
+    Short,
+    /// [`Pace::greeting`]: the same, while a back end is opened.
+    Greeting,
+    /// The image's own limit is the only one.
+    Image,
 }
 
 impl Ask {
@@ -54,20 +64,21 @@ impl Ask {
             headers: HeaderMap::new(),
             wanted: Wanted::Json,
             repeat: Repeat::Free,
-            timeout: Some(Duration::from_secs(30)),
+            patience: Patience::Short,
         }
     }
 
     pub fn image(url: Url) -> Self {
-        Self { wanted: Wanted::Image, timeout: None, ..Self::get(url) }
+        Self { wanted: Wanted::Image, patience: Patience::Image, ..Self::get(url) }
     }
 
     pub fn post(url: Url, body: Value, repeat: Repeat) -> Self {
-        Self { method: Method::POST, body: Some(body), repeat, timeout: None, ..Self::get(url) }
+        let patience = Patience::Image;
+        Self { method: Method::POST, body: Some(body), repeat, patience, ..Self::get(url) }
     }
 
-    pub fn with_timeout(self, timeout: Duration) -> Self {
-        Self { timeout: Some(timeout), ..self }
+    pub fn greeting(url: Url) -> Self {
+        Self { patience: Patience::Greeting, ..Self::get(url) }
     }
 
     pub fn wanting(self, wanted: Wanted) -> Self {
@@ -251,9 +262,11 @@ impl Transport {
         if let Some(body) = &ask.body {
             request = request.json(body);
         }
-        if let Some(timeout) = ask.timeout {
-            request = request.timeout(timeout);
-        }
+        request = match ask.patience {
+            Patience::Short => request.timeout(self.pace.read),
+            Patience::Greeting => request.timeout(self.pace.greeting),
+            Patience::Image => request,
+        };
         request.send().await.map_err(|error| {
             let cause = innermost(&error);
             if error.is_connect() {

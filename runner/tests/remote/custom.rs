@@ -133,6 +133,12 @@ async fn get_puts_the_fields_into_the_query_and_is_free_to_repeat() {
     assert!(item.result.is_ok());
     assert_eq!(item.retries, 1);
     assert_eq!(own.ledger.seen("GET /generate")[1].query, "prompt=a+cat%2C+7&seed=7");
+    let keyed = json!({"method": "get", "endpoint": format!("{}/generate?token=s3cret", own.url)});
+    let client = own.client(keyed).await;
+    assert!(client.image(7).await.result.is_ok());
+    assert_eq!(own.ledger.seen("GET /generate")[2].query, "token=s3cret&prompt=a+cat%2C+7&seed=7");
+    let everything = format!("{:?} {:?}", client.remote, client.remote.described());
+    assert!(!everything.contains("s3cret"), "{everything}");
 }
 
 #[tokio::test]

@@ -118,12 +118,12 @@ async fn polling_survives_what_passes() {
         [("fal", FAL, "GET /fal-ai/flux/requests"), ("replicate", REPLICATE, "GET /v1/predictions")]
     {
         let hosts = Hosts::start().await;
-        for fault in [status(502), Fault::LoseAnswer, status(429)] {
+        for fault in [status(502), Fault::LoseAnswer, status(429), Fault::Hang] {
             hosts.ledger.fault(poll, fault);
         }
         let item = hosts.client(provider).await.image(1).await;
         assert_eq!(item.result.unwrap().picture.pixels, pixels(&png(64, 64, 1)), "{provider}");
-        assert_eq!((hosts.ledger.count(create), item.retries), (1, 3), "{provider}");
+        assert_eq!((hosts.ledger.count(create), item.retries), (1, 4), "{provider}");
     }
 }
 

@@ -213,7 +213,8 @@ impl Waits {
             waits.lock().unwrap().push(pause);
             Box::pin(async { tokio::task::yield_now().await })
         });
-        Pace { sleeper, quiet: Duration::from_millis(300), ..Pace::default() }
+        let short = Duration::from_millis(300);
+        Pace { sleeper, quiet: short, read: short, ..Pace::default() }
     }
 }
 

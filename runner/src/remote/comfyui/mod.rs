@@ -121,7 +121,7 @@ impl ComfyUi {
     }
 
     async fn look(&self, path: &str, tally: &Tally) -> Result<Value, ImageError> {
-        let ask = Ask::get(self.at(path)?).with_timeout(self.transport.pace.greeting);
+        let ask = Ask::get(self.at(path)?);
         Ok(self.transport.ask(&ask, tally).await?.json()?)
     }
 

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::remote::address::shown;
 use crate::remote::fault::CallError;
-use crate::remote::transport::{Ask, Transport, innermost};
+use crate::remote::transport::{Ask, Patience, Transport, innermost};
 
 pub type Socket = WebSocketStream<Upgraded>;
 
@@ -19,7 +19,7 @@ const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
 pub async fn connect(transport: &Transport, url: Url) -> Result<Socket, CallError> {
     let key = generate_key();
-    let mut ask = Ask { timeout: None, ..Ask::get(url) };
+    let mut ask = Ask { patience: Patience::Image, ..Ask::get(url) };
     ask.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     ask.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     ask.headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
