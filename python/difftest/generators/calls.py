@@ -9,21 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from difftest.errors import GeneratorError
+from difftest.generators import recipe_names
 
 if TYPE_CHECKING:
     from difftest.recipe import Recipe
 
 #: Fields that are passed by keyword, with the names under which a parameter may ask for each: ours, then diffusers'.
-SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "width": ("width",),
-    "height": ("height",),
-    "steps": ("steps", "num_inference_steps"),
-    "guidance": ("guidance", "guidance_scale"),
-    "scheduler": ("scheduler",),
-    "loras": ("loras",),
-    "clip_skip": ("clip_skip",),
-    "denoise": ("denoise", "strength"),
-}
+SETTINGS: Mapping[str, tuple[str, ...]] = recipe_names.parameters()
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 

@@ -56,7 +56,6 @@ class DiffusersOptions:
     trust_remote_code: bool = False
     #: Nothing is downloaded.
     local_files_only: bool = False
-    batch_size: int = 1
     #: Further arguments of the pipeline's call, for instance ``max_sequence_length``.
     call: dict[str, Any] = field(default_factory=dict)
 
@@ -65,7 +64,6 @@ class DiffusersOptions:
 class AdaptedOptions:
     """The table ``[options]`` for a pipeline that the repository under test made itself."""
 
-    batch_size: int = 1
     allow_pickle: bool = False
     local_files_only: bool = False
     call: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +72,7 @@ class AdaptedOptions:
 def load(asked: Options) -> Adapter:
     """The pipeline, its weights on the device. Raises ``GeneratorError``."""
     chosen = options.read(DiffusersOptions, asked.options, generator=NAME)
-    _check(chosen, NAME)
+    _check(chosen)
     try:
         import diffusers
         import torch
@@ -126,7 +124,7 @@ def load(asked: Options) -> Adapter:
             {
                 "weights": weights.of_files(folder, _files(folder, chosen)),
                 "loras": loras.digests(asked.recipe.get("loras") or ()),
-                "said": {**said, "model": None, "revision": None, "batch_size": None},
+                "said": {**said, "model": None, "revision": None},
                 "versions": libraries,
             }
         )
@@ -135,7 +133,6 @@ def load(asked: Options) -> Adapter:
         pipeline,
         asked.model,
         loras=loras,
-        batch_size=chosen.batch_size,
         call=chosen.call,
         fingerprint=fingerprint,
         said=said,
@@ -165,7 +162,6 @@ def adapt(
         key: value for key, value in asked.options.items() if key in ours or not shared_options
     }
     chosen = options.read(AdaptedOptions, given, generator=name)
-    _check(chosen, name)
     loras = Loras(
         pipeline,
         root=Path(asked.root),
@@ -201,7 +197,6 @@ def adapt(
         pipeline,
         name,
         loras=loras,
-        batch_size=chosen.batch_size,
         call=chosen.call,
         fingerprint=fingerprint,
         said=said,
@@ -215,13 +210,7 @@ def _has_config(part: Any) -> bool:
     return hasattr(getattr(part, "config", None), "keys") and not hasattr(part, "state_dict")
 
 
-def _check(chosen: DiffusersOptions | AdaptedOptions, name: str) -> None:
-    if chosen.batch_size < 1:
-        raise GeneratorError(
-            f"the option `batch_size` of the generator `{name}` is {chosen.batch_size}; an integer from 1 was expected"
-        )
-    if not isinstance(chosen, DiffusersOptions):
-        return
+def _check(chosen: DiffusersOptions) -> None:
     if chosen.device_map is not None and chosen.cpu_offload is not None:
         raise GeneratorError(
             "the options `device_map` and `cpu_offload` are both set, and both say where the weights lie; leave one out"

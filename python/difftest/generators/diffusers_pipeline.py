@@ -39,8 +39,13 @@ _OURS = (
 _WORK_SPACE = 1.25
 
 
+#: Where nobody says: a card is not busy with one image, and a core is.
+_BATCH_SIZE = {"cpu": 1}
+_BATCH_SIZE_OF_A_CARD = 4
+
+
 class DiffusersPipeline:
-    """``generate(recipes)``: recipes of equal settings are made together, in batches.
+    """``generate(recipes)``: recipes of equal settings are made together, in one call.
 
     Every image has a generator of its own on the CPU, seeded with its seed: ``pipe(prompt, generator=torch.Generator(
     "cpu").manual_seed(seed))``. So the noise of an image depends neither on its neighbours nor on the card.
@@ -52,7 +57,6 @@ class DiffusersPipeline:
         name: str,
         *,
         loras: Loras,
-        batch_size: int,
         call: Mapping[str, Any],
         fingerprint: Callable[[], str],
         said: Mapping[str, Any],
@@ -60,10 +64,10 @@ class DiffusersPipeline:
         moves: bool,
     ) -> None:
         """``moves`` says that its weights may be moved off the card while others need the room."""
-        self.batch_size = batch_size
         self._pipeline, self._name, self._loras, self._extra = pipeline, name, loras, dict(call)
         self._digest, self._said, self._device = fingerprint, dict(said), device
         self._kind = type(pipeline).__name__
+        self.batch_size = _BATCH_SIZE.get(device.partition(":")[0], _BATCH_SIZE_OF_A_CARD)
         self._parameters = inspect.signature(pipeline.__call__).parameters
         self._check()
         self._schedulers = Schedulers(pipeline)
@@ -122,7 +126,7 @@ class DiffusersPipeline:
         for _, group in itertools.groupby(recipes, key=_alike):
             alike = list(group)
             scheduler = recipe_names.of_diffusers(alike[0])["scheduler"]
-            size = 1 if self._schedulers.alone(scheduler) else self.batch_size
+            size = 1 if self._schedulers.alone(scheduler) else len(alike)
             for first in range(0, len(alike), size):
                 yield from self._batch(alike[first : first + size])
 
@@ -161,8 +165,8 @@ class DiffusersPipeline:
                 )
         except torch.cuda.OutOfMemoryError as full:
             raise GeneratorError(
-                f"{self._name} ran out of the card's memory at {len(recipes)} images at a time; in [options], lower "
-                'batch_size, or set vae_slicing, vae_tiling, attention_slicing = "auto" or cpu_offload = "model"'
+                f"{self._name} ran out of the card's memory at {len(recipes)} images at a time; lower "
+                "batch_size, or in [options] set vae_slicing, vae_tiling, attention_slicing or cpu_offload"
             ) from full
         images = getattr(output, "images", None)
         if images is None:

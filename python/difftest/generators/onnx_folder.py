@@ -77,8 +77,11 @@ class Part:
 class OnnxFolder:
     """``generate(recipes)`` of an exported folder. The noise of an image is drawn from its seed alone, by numpy."""
 
-    def __init__(self, folder: Path, runtime: Runtime, *, batch_size: int) -> None:
-        self.batch_size, self._folder, self._runtime = batch_size, folder, runtime
+    #: Where nobody says: its threads are busy with one.
+    batch_size = 1
+
+    def __init__(self, folder: Path, runtime: Runtime) -> None:
+        self._folder, self._runtime = folder, runtime
         index = read_json(folder / "model_index.json")
         kind = str(index.get("_class_name", ""))
         self._kind = next((kind.removeprefix(p) for p in _PREFIXES if kind.startswith(p)), kind)
@@ -156,11 +159,9 @@ class OnnxFolder:
         }
 
     def generate(self, recipes: Sequence[Recipe]) -> Iterator[Image | Exception]:
-        """One item for each; recipes of equal settings are made together, in batches."""
+        """One item for each; recipes of equal settings are made together."""
         for _, group in itertools.groupby(recipes, key=_alike):
-            alike = list(group)
-            for first in range(0, len(alike), self.batch_size):
-                yield from self._batch(alike[first : first + self.batch_size])
+            yield from self._batch(list(group))
 
     def _batch(self, recipes: Sequence[Recipe]) -> Iterator[Image | Exception]:
         first = recipes[0]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from difftest import _native
 from difftest.errors import GeneratorError
+from difftest.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from difftest.recipe import Recipe
+#: What a test says, and no setting.
+_OF_THE_TEST = ("prompt", "negative_prompt", "seed")
 
 
 def of_diffusers(recipe: Recipe) -> dict[str, Any]:
@@ -22,6 +25,13 @@ def of_diffusers(recipe: Recipe) -> dict[str, Any]:
 def of_embedded(recipe: Recipe) -> dict[str, Any]:
     """Arguments of the embedded model. Raises ``GeneratorError`` for a field that it cannot take."""
     return _named(_native.recipe_to_onnx, recipe)
+
+
+def parameters() -> dict[str, tuple[str, ...]]:
+    """The settings of a recipe, each with the names that a parameter for it may have: ours, then diffusers'."""
+    theirs: dict[str, str] = json.loads(_native.diffusers_names())
+    own = [field.name for field in fields(Recipe) if field.name not in _OF_THE_TEST]
+    return {name: tuple(dict.fromkeys((name, theirs.get(name, name)))) for name in own}
 
 
 def _named(mapping: Callable[[str], str], recipe: Recipe) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from collections.abc import Callable
@@ -101,7 +102,7 @@ def test_images_are_those_of_the_bare_call(
     generator: Any, saved: Callable[[str], Path], kind: str
 ) -> None:
     asked = recipes(1, 2, 3, guidance=4.0)
-    images = list(generator(kind, batch_size=3).generate(asked))
+    images = list(generator(kind).generate(asked))
     assert [image.shape for image in images] == [(tiny.SIZE, tiny.SIZE, 3)] * 3
     assert equal(images, bare(opened(saved(kind)), asked, guidance_scale=4.0))
     assert mean_difference(images[:1], images[1:2]) > 1, "another prompt and seed is another image"
@@ -111,13 +112,13 @@ def test_negative_prompts_and_sizes_reach_the_pipeline(
     generator: Any, saved: Callable[[str], Path]
 ) -> None:
     asked = recipes(5, 6, negative_prompt="a large green cross", width=24, height=16)
-    images = list(generator(batch_size=2).generate(asked))
+    images = list(generator().generate(asked))
     expected = bare(
         opened(saved("sd")), asked, negative_prompt=["a large green cross"] * 2, width=24, height=16
     )
     assert images[0].shape == (16, 24, 3)
     assert equal(images, expected)
-    without = list(generator(batch_size=2).generate(recipes(5, 6, width=24, height=16)))
+    without = list(generator().generate(recipes(5, 6, width=24, height=16)))
     assert mean_difference(images, without) > 0
 
 
@@ -126,7 +127,7 @@ def test_no_negative_prompt_is_not_an_empty_one(
 ) -> None:
     """SDXL takes zeros for the embeddings of none, and those of "" for "" (`force_zeros_for_empty_prompt`)."""
     none, empty = recipes(1, guidance=8.0), recipes(1, guidance=8.0, negative_prompt="")
-    images = list(generator("sdxl", batch_size=2).generate([*none, *empty]))
+    images = list(generator("sdxl").generate([*none, *empty]))
     pipeline = opened(saved("sdxl"))
     assert equal(images[:1], bare(pipeline, none, guidance_scale=8.0))
     assert equal(images[1:], bare(pipeline, empty, guidance_scale=8.0, negative_prompt=[""]))
@@ -134,7 +135,7 @@ def test_no_negative_prompt_is_not_an_empty_one(
 
 
 def test_recipes_of_other_settings_are_made_apart_and_in_order(generator: Any) -> None:
-    made = generator(batch_size=4)
+    made = generator()
     first, wide, more = recipes(1), recipes(2, width=24), recipes(3, steps=3)
     together = list(made.generate([*first, *wide, *more, *first]))
     assert [image.shape[1] for image in together] == [16, 24, 16, 16]
@@ -142,23 +143,25 @@ def test_recipes_of_other_settings_are_made_apart_and_in_order(generator: Any) -
     assert equal(together, alone)
 
 
-def test_images_come_a_batch_at_a_time(generator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipes_of_equal_settings_are_one_call(
+    generator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import diffusers
 
     calls = []
     call = diffusers.StableDiffusionPipeline.__call__
 
+    @functools.wraps(call)
     def counted(self: Any, *positional: Any, **keywords: Any) -> Any:
         calls.append(len(keywords["prompt"]))
         return call(self, *positional, **keywords)
 
-    counted.__signature__ = __import__("inspect").signature(call)  # type: ignore[attr-defined]
     monkeypatch.setattr(diffusers.StableDiffusionPipeline, "__call__", counted)
-    items = iter(generator(batch_size=2).generate(recipes(1, 2, 3)))
+    items = iter(generator().generate([*recipes(1, 2, 3), *recipes(4, steps=3)]))
     next(items)
-    assert calls == [2], "the second batch is not begun before it is asked for"
-    assert len([*items]) == 2
-    assert calls == [2, 1]
+    assert calls == [3], "the next ones are not begun before they are asked for"
+    assert len([*items]) == 3
+    assert calls == [3, 1]
 
 
 def test_clip_skip_counts_as_a1111_does(generator: Any, saved: Callable[[str], Path]) -> None:
@@ -373,7 +376,7 @@ def test_the_fingerprint_is_of_weights_and_options(
         return str(repository.generator("diffusers", "model", options=options).fingerprint)
 
     first = fingerprint()
-    assert first == fingerprint() == fingerprint(batch_size=4)
+    assert first == fingerprint()
     assert len({first, fingerprint(dtype="bfloat16"), fingerprint(call={"eta": 0.5})}) == 3
     (repository.root / "model" / "README.md").write_text("of no weight")
     assert fingerprint() == first
@@ -392,8 +395,7 @@ def test_the_fingerprint_is_of_weights_and_options(
     [
         ("sd", {"dtipe": "float16"}, "has no option `dtipe`; did you mean `dtype`"),
         ("sd", {"dtype": "float61"}, "is `float61`; did you mean `float16`"),
-        ("sd", {"batch_size": 0}, "is 0; an integer from 1"),
-        ("sd", {"batch_size": "many"}, "is 'many'; an integer was expected"),
+        ("sd", {"attention_slicing": "manny"}, "is `manny`; there is: auto, max"),
         ("sd", {"revision": "main"}, "is a folder, which has none"),
         ("sd", {"pipeline": "StableDifusionPipeline"}, "did you mean `StableDiffusionPipeline`"),
         (
@@ -458,7 +460,7 @@ def test_nan_is_a_failure_of_its_image_not_a_black_one(
         return answer
 
     monkeypatch.setattr(diffusers.AutoencoderKL, "decode", broken)
-    good, bad = generator(batch_size=2).generate(recipes(1, 2))
+    good, bad = generator().generate(recipes(1, 2))
     assert good.shape == (tiny.SIZE, tiny.SIZE, 3)
     assert "seed 2 has 768 values that are NaN" in str(bad)
     assert 'dtype = "bfloat16"' in str(bad)
@@ -512,10 +514,10 @@ def test_an_image_that_the_safety_checker_withholds_is_a_failure(repository: Rep
     ],
 )
 def test_savings_of_memory_change_the_image_little(generator: Any, options: dict[str, Any]) -> None:
-    made = generator(batch_size=2, **options)
+    made = generator(**options)
     images, plain = (
         list(made.generate(recipes(1, 2))),
-        list(generator(batch_size=2).generate(recipes(1, 2))),
+        list(generator().generate(recipes(1, 2))),
     )
     limit = 4.0 if "dtype" in options else 0.5
     assert mean_difference(images, plain) <= limit
@@ -537,7 +539,6 @@ def test_a_budget_moves_the_pipeline_off_its_device(
         pipeline,
         "tiny",
         loras=Loras(pipeline, root=Path(), allow_pickle=False, local_files_only=True),
-        batch_size=1,
         call={},
         fingerprint=lambda: "",
         said={},
@@ -577,8 +578,8 @@ def test_a_bare_pipeline_of_a_factory_is_a_generator(
     repository: Repository, saved: Callable[[str], Path]
 ) -> None:
     repository.write("pipeline.py", FACTORY.format(folder=str(saved("sd"))))
-    made = repository.generator("pipeline:make", options={"batch_size": 2})
-    assert (made.name, made.batch_size) == ("pipeline:make", 2)
+    made = repository.generator("pipeline:make", options={"call": {"eta": 0.0}})
+    assert (made.name, made.batch_size) == ("pipeline:make", 1)
     assert equal(made.generate(recipes(1, 2)), bare(opened(saved("sd")), recipes(1, 2)))
     assert made.describe()["pipeline"] == "StableDiffusionPipeline"
     first = made.fingerprint

@@ -32,11 +32,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(folders: Path) -> dict[str, Any]:
-    """A generator of each, two images at a time."""
+    """A generator of each."""
     return {
-        kind: generators.load(
-            generators.Options("diffusers", kind, "cpu", str(folders), {"batch_size": 2})
-        )
+        kind: generators.load(generators.Options("diffusers", kind, "cpu", str(folders)))
         for kind in ("sd", "sd3")
     }
 

@@ -116,7 +116,7 @@ def test_a_seed_that_a_pipeline_refuses_is_named(repository: Repository) -> None
         ("shapes", "cpu", {"threds": 2}, "has no option `threds`; did you mean `threads`"),
         ("shapes", "cpu", {"threads": 0}, "the option `threads` .* is 0; an integer from 1"),
         ("shapes", "cpu", {"graph_optimization": "al"}, "is `al`; did you mean `all`"),
-        ("shapes", "cpu", {"batch_size": True}, "is True; an integer was expected"),
+        ("shapes", "cpu", {"threads": True}, "is True; an integer was expected"),
         ("shapes", "cpu", {"endpoint": "https://example.org"}, "has no option `endpoint`"),
     ],
 )
@@ -144,14 +144,13 @@ def test_options_reach_the_session(repository: Repository, monkeypatch: pytest.M
             "inter_op_threads": 3,
             "graph_optimization": "basic",
             "provider": "CPUExecutionProvider",
-            "batch_size": 5,
             "api_key": "for another generator, from the environment",
         },
     )
     list(made.generate([Recipe(PROMPT, 1)]))
     assert seen[:2] == [(2, 3, [CPU]), onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC]
     described = made.describe()
-    assert (described["threads"], described["batch_size"]) == (2, 5)
+    assert described["threads"] == 2
     assert (described["inter_op_threads"], described["graph_optimization"]) == (3, "basic")
     plain = repository.generator("onnx").fingerprint
     assert made.fingerprint != plain, "graph optimisation could move a bit"
@@ -181,7 +180,7 @@ def test_a_provider_that_does_not_start_is_no_silent_cpu(monkeypatch: pytest.Mon
 
 def test_an_exported_folder_is_that_model(repository: Repository) -> None:
     graphs(repository.root / "model")
-    made = repository.generator(None, "model", options={"threads": 1, "batch_size": 2})
+    made = repository.generator(None, "model", options={"threads": 1})
     recipes = [
         Recipe(PROMPT, 1, steps=10, guidance=1.5),
         Recipe(
@@ -294,7 +293,7 @@ def test_nan_is_a_failure_of_its_image(
         return images
 
     monkeypatch.setattr(onnx_folder.OnnxFolder, "_decoded", broken)
-    made = repository.generator("onnx", "model", options={"batch_size": 2})
+    made = repository.generator("onnx", "model")
     good, bad = made.generate([Recipe(PROMPT, seed, steps=1) for seed in (1, 2)])
     assert good.shape == (32, 32, 3)
     assert "seed 2 has 3072 values that are NaN" in str(bad)
