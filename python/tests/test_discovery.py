@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_read_is_named(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("difftest.discovery.os.scandir", denied)
-    with pytest.raises(difftest.ConfigurationError, match="cannot be read: .*/tests: Permission"):
+    with pytest.raises(difftest.ConfigurationError, match=r"cannot be read: .*/tests: Permission"):
         repository.collect()
 
 
