@@ -50,6 +50,9 @@ def recipe_to_diffusers(json: str) -> str:
 def recipe_to_onnx(json: str) -> str:
     """A recipe as keyword arguments of an embedded ONNX model, as JSON."""
 
+def diffusers_names() -> str:
+    """What a diffusers pipeline calls each field of a recipe, as a JSON object."""
+
 def diffusers_scheduler(name: str) -> str:
     """A scheduler by any of its names as ``id``, ``class`` and ``config`` of diffusers, as JSON."""
 

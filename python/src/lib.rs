@@ -45,8 +45,8 @@ mod _native {
     use super::native::{builtin_metrics, decode_png, encode_png, native_metric, ssim};
     #[pymodule_export]
     use super::recipe::{
-        check_recipe, diffusers_scheduler, read_recipe, recipe_to_diffusers, recipe_to_onnx,
-        schedulers, with_recipe,
+        check_recipe, diffusers_names, diffusers_scheduler, read_recipe, recipe_to_diffusers,
+        recipe_to_onnx, schedulers, with_recipe,
     };
     #[pymodule_export]
     use super::remote::{RemoteGenerator, RemoteImages};

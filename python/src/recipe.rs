@@ -119,6 +119,13 @@ pub fn recipe_to_onnx(json: &str) -> PyResult<String> {
     Ok(Value::Object(onnx::arguments(&recipe_of(json)?).map_err(wrong)?).to_string())
 }
 
+/// What a diffusers pipeline calls each field of a recipe, as a JSON object.
+#[pyfunction]
+pub fn diffusers_names() -> String {
+    let names = diffusers::NAMES.iter().map(|(field, name)| (*field, Value::from(*name)));
+    names.collect::<Value>().to_string()
+}
+
 /// A scheduler by any name as `id`, `class` and `config` of diffusers.
 #[pyfunction]
 pub fn diffusers_scheduler(name: &str) -> PyResult<String> {

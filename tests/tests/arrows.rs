@@ -105,11 +105,91 @@ fn inside_a_room_the_boundary_is_one_folder() {
     }
 }
 
+/// A recipe is put into a back end's words in one place, so that no setting is lost on the way.
+#[test]
+fn no_back_end_bypasses_the_recipe() {
+    // Of diffusers, of A1111 and Forge, of ComfyUI.
+    const WORDS: [&str; 11] = [
+        "num_inference_steps",
+        "guidance_scale",
+        "cfg_scale",
+        "sampler_name",
+        "denoising_strength",
+        "CLIP_stop_at_last_layers",
+        "<lora:",
+        "noise_seed",
+        "stop_at_clip_layer",
+        "lora_name",
+        "strength_model",
+    ];
+    let named_in = |folder: &str, extension: &str| -> BTreeSet<(String, &str)> {
+        let mut found = BTreeSet::new();
+        for path in files(folder, extension) {
+            let text = fs::read_to_string(&path).unwrap();
+            // A test may say what it expects on the wire.
+            let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let file = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+            let named = WORDS.iter().filter(|word| names(shipped, word));
+            found.extend(named.map(|word| (file.clone(), *word)));
+        }
+        found
+    };
+    let home = named_in("core/src/recipe", "rs");
+    for word in WORDS {
+        assert!(home.iter().any(|(_, w)| *w == word), "core::recipe does not know {word}");
+    }
+    for (folder, extension) in [
+        ("runner/src/remote", "rs"),
+        ("runner/src/engine", "rs"),
+        ("python/difftest/generators", "py"),
+    ] {
+        assert!(
+            !files(folder, extension).is_empty(),
+            "{folder} is empty: the guard guards nothing"
+        );
+        for (file, word) in named_in(folder, extension) {
+            panic!("{file} names `{word}` itself; that is core::recipe's to say");
+        }
+    }
+    // They do use it.
+    for (file, uses) in [
+        ("runner/src/remote/a1111.rs", "recipe::a1111"),
+        ("runner/src/remote/comfyui/mod.rs", "comfyui::inject"),
+        ("runner/src/remote/fields.rs", "hosted::"),
+        ("python/difftest/generators/recipe_names.py", "_native.recipe_to_diffusers"),
+    ] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(uses), "{file} does not take its words from {uses}");
+    }
+}
+
+/// Whether the text has this word, not as a part of a longer one (`true_cfg_scale` is another).
+fn names(text: &str, word: &str) -> bool {
+    let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !(inside(before) || (word.ends_with(char::is_alphanumeric) && inside(after)))
+    })
+}
+
+#[test]
+fn a_word_is_found_whole() {
+    assert!(names("{\"cfg_scale\": 7}", "cfg_scale"));
+    assert!(!names("true_cfg_scale", "cfg_scale"));
+    assert!(!names("cfg_scales", "cfg_scale"));
+    assert!(names("a <lora:style:1>", "<lora:"));
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 fn sources(folder: &str) -> Vec<PathBuf> {
+    files(folder, "rs")
+}
+
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
@@ -117,7 +197,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if path.extension().is_some_and(|e| e == extension) {
                 found.push(path);
             }
         }

@@ -6,6 +6,18 @@ use serde_json::{Map, Value, json};
 use super::{Lora, Recipe, RecipeError, RecipeSettings};
 use crate::scheduler::{self, BackEnd};
 
+/// What the arguments of a pipeline's call are named, by the recipe's field.
+pub const NAMES: [(&str, &str); 8] = [
+    ("prompt", "prompt"),
+    ("negative_prompt", "negative_prompt"),
+    ("width", "width"),
+    ("height", "height"),
+    ("steps", "num_inference_steps"),
+    ("guidance", "guidance_scale"),
+    ("clip_skip", "clip_skip"),
+    ("denoise", "strength"),
+];
+
 /// What a recipe is to a diffusers pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Call {
@@ -45,17 +57,18 @@ pub struct Adapter {
 pub fn call(recipe: &Recipe) -> Result<Call, RecipeError> {
     let settings = &recipe.settings;
     let skipped = settings.clip_skip.map(|skip| skip.saturating_sub(1)).filter(|skip| *skip > 0);
-    let arguments = [
-        ("prompt", Some(Value::from(recipe.prompt.as_str()))),
-        ("negative_prompt", recipe.negative_prompt.as_deref().map(Value::from)),
-        ("width", settings.width.map(Value::from)),
-        ("height", settings.height.map(Value::from)),
-        ("num_inference_steps", settings.steps.map(Value::from)),
-        ("guidance_scale", settings.guidance.map(Value::from)),
-        ("clip_skip", skipped.map(Value::from)),
-        ("strength", settings.denoise.map(Value::from)),
-    ];
-    let call = arguments.into_iter().filter_map(|(key, v)| Some((key.to_owned(), v?))).collect();
+    let value = |field| match field {
+        "prompt" => Some(Value::from(recipe.prompt.as_str())),
+        "negative_prompt" => recipe.negative_prompt.as_deref().map(Value::from),
+        "width" => settings.width.map(Value::from),
+        "height" => settings.height.map(Value::from),
+        "steps" => settings.steps.map(Value::from),
+        "guidance" => settings.guidance.map(Value::from),
+        "clip_skip" => skipped.map(Value::from),
+        _ => settings.denoise.map(Value::from),
+    };
+    let named = NAMES.into_iter();
+    let call = named.filter_map(|(field, name)| Some((name.to_owned(), value(field)?))).collect();
     let scheduler = settings.scheduler.as_deref().map(|id| scheduler_call(id, recipe.seed));
     let adapter = |(index, lora): (usize, &Lora)| Adapter {
         name: lora.name.clone(),
@@ -86,7 +99,10 @@ fn scheduler_call(id: &str, seed: i64) -> Result<SchedulerCall, RecipeError> {
 /// # Errors
 /// No prompt or seed, a scheduler that the registry does not have, values out of range.
 pub fn from_call(value: &Value) -> Result<Recipe, RecipeError> {
-    let argument = |key: &str| value.pointer(&format!("/call/{key}")).filter(|v| !v.is_null());
+    let argument = |field: &str| {
+        let (_, name) = NAMES.into_iter().find(|(of, _)| *of == field)?;
+        value.get("call")?.get(name).filter(|v| !v.is_null())
+    };
     let text = |key| argument(key).and_then(Value::as_str).map(str::to_owned);
     let whole = |key| argument(key).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
     let number = |key| argument(key).and_then(Value::as_f64);
@@ -124,12 +140,12 @@ pub fn from_call(value: &Value) -> Result<Recipe, RecipeError> {
         settings: RecipeSettings {
             width: whole("width"),
             height: whole("height"),
-            steps: whole("num_inference_steps"),
-            guidance: number("guidance_scale"),
+            steps: whole("steps"),
+            guidance: number("guidance"),
             scheduler: scheduler.transpose()?,
             loras: loras.into_iter().flatten().filter_map(lora).collect(),
             clip_skip: whole("clip_skip").map(|skipped| skipped.saturating_add(1)),
-            denoise: number("strength"),
+            denoise: number("denoise"),
         },
     }
     .checked()

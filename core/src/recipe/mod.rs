@@ -7,6 +7,7 @@ pub mod comfyui;
 pub mod diffusers;
 mod embedded;
 mod error;
+pub mod hosted;
 pub mod onnx;
 mod setting;
 mod shown;

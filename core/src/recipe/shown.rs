@@ -82,23 +82,39 @@ fn is_bidirectional_control(c: char) -> bool {
 
 /// The registry, a line for each scheduler: its id, its name, and where it is.
 pub fn schedulers() -> String {
-    let mut page = String::new();
-    let mut row = |id: &str, name: &str, diffusers: &str, a1111: &str, comfyui: &str| {
-        let line = format!("{id:36}{name:38}{diffusers:34}{a1111:32}{comfyui}");
-        page.push_str(line.trim_end());
-        page.push('\n');
+    let heading = ["id", "name", "diffusers", "A1111/Forge", "ComfyUI"].map(str::to_owned);
+    let absent = || "-".to_owned();
+    let row = |scheduler: &scheduler::Scheduler| {
+        let star = |forge_only| if forge_only { " *" } else { "" };
+        [
+            scheduler.id.clone(),
+            scheduler.name.clone(),
+            scheduler.diffusers().map_or_else(absent, |n| n.class.to_owned()),
+            scheduler.a1111().map_or_else(absent, |n| {
+                format!("{}, {}{}", n.sampler, n.schedule_type, star(n.forge_only))
+            }),
+            scheduler
+                .comfyui()
+                .map_or_else(absent, |n| format!("{}, {}", n.sampler_name, n.scheduler)),
+        ]
     };
-    row("id", "name", "diffusers", "A1111/Forge", "ComfyUI");
-    for scheduler in scheduler::all() {
-        let diffusers = scheduler.diffusers().map_or("-", |n| n.class);
-        let a1111 = scheduler.a1111().map_or("-".to_owned(), |n| {
-            format!("{}, {}{}", n.sampler, n.schedule_type, if n.forge_only { " *" } else { "" })
-        });
-        let comfyui = scheduler
-            .comfyui()
-            .map_or("-".to_owned(), |n| format!("{}, {}", n.sampler_name, n.scheduler));
-        row(&scheduler.id, &scheduler.name, diffusers, &a1111, &comfyui);
+    let rows: Vec<[String; 5]> =
+        std::iter::once(heading).chain(scheduler::all().iter().map(row)).collect();
+    let mut widths = [0; 5];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
     }
-    page.push_str("* in Forge alone. --json also lists configurations, parameters and the models that each suits.\n");
+    let mut page = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        page.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        page.push('\n');
+    }
+    page.push_str(
+        "* in Forge alone. --json also lists configurations, parameters and the models that each \
+         suits.\n",
+    );
     page
 }
