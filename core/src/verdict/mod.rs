@@ -1,7 +1,13 @@
 //! From paired scores to a decision. Pure: the same pairs give the same decision.
 
+pub mod asymptotic;
+pub mod betting;
 pub mod confidence_sequence;
+pub mod e_bh;
+pub mod moments;
 pub mod paired;
+pub mod sequence;
+pub mod tail;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,127 @@
+//! An e-process for the mean of bounded values: a test martingale at every sample size, whatever
+//! the distribution (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by
+//! betting", arXiv 2010.09686).
+
+use super::asymptotic::Claim;
+
+/// Shares of the largest bet that cannot lose everything. Their equal mixture loses at most ln 8
+/// against the best of them in hindsight.
+const SHARES: [f64; 8] = [0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9];
+
+/// The wealth of a bettor who starts with 1 and stakes each unit against the null.
+///
+/// For the claim "the mean lies above m" of values in [−b, b]:
+/// E = mean_q Π (1 + q·(xᵢ − m)/(b + m)), which is nonnegative and, where the mean is at most m,
+/// has an expectation of at most 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Betting {
+    claim: Claim,
+    null: f64,
+    bound: f64,
+    ln_wealth: [f64; SHARES.len()],
+}
+
+/// A value outside of the bounds it was promised in: the wealth would mean nothing.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error(
+    "the difference {value} does not lie between −{bound} and {bound}, as the metric's range says"
+)]
+pub struct OutOfBounds {
+    pub value: f64,
+    pub bound: f64,
+}
+
+impl Betting {
+    /// `bound` is the largest absolute value; the null must lie strictly inside of it.
+    pub fn new(claim: Claim, null: f64, bound: f64) -> Option<Self> {
+        let possible = bound.is_finite() && bound > 0.0 && null.abs() < bound;
+        possible.then_some(Self { claim, null, bound, ln_wealth: [0.0; SHARES.len()] })
+    }
+
+    pub fn push(&mut self, value: f64) -> Result<(), OutOfBounds> {
+        // A rounding error past the end of the range is no broken promise.
+        if !(value.abs() <= self.bound * (1.0 + 1e-9)) {
+            return Err(OutOfBounds { value, bound: self.bound });
+        }
+        let sign = match self.claim {
+            Claim::Above => 1.0,
+            Claim::Below => -1.0,
+        };
+        let gain = sign * (value - self.null) / (self.bound + sign * self.null);
+        for (wealth, share) in self.ln_wealth.iter_mut().zip(SHARES) {
+            *wealth += (share * gain.max(-1.0)).ln_1p();
+        }
+        Ok(())
+    }
+
+    /// ln of the wealth, which is the e-value.
+    pub fn ln_e(&self) -> f64 {
+        let most = self.ln_wealth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = self.ln_wealth.iter().map(|wealth| (wealth - most).exp()).sum();
+        most + (sum / SHARES.len() as f64).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The formula as it is written, without logarithms.
+    fn by_hand(values: &[f64], null: f64, bound: f64) -> f64 {
+        SHARES
+            .iter()
+            .map(|q| values.iter().map(|x| 1.0 + q * (x - null) / (bound + null)).product::<f64>())
+            .sum::<f64>()
+            / SHARES.len() as f64
+    }
+
+    fn of(claim: Claim, values: &[f64], null: f64, bound: f64) -> Betting {
+        let mut betting = Betting::new(claim, null, bound).unwrap();
+        for value in values {
+            betting.push(*value).unwrap();
+        }
+        betting
+    }
+
+    #[test]
+    fn a_null_on_the_bound_or_a_value_beyond_it_is_refused() {
+        assert!(Betting::new(Claim::Above, 1.0, 1.0).is_none());
+        assert!(Betting::new(Claim::Above, 0.0, f64::NAN).is_none());
+        let mut betting = Betting::new(Claim::Above, -0.02, 1.0).unwrap();
+        assert!(betting.push(1.1).unwrap_err().to_string().contains("1.1"));
+        assert!(betting.push(f64::NAN).is_err());
+        assert_eq!(betting.ln_e(), 0.0, "and changes nothing");
+    }
+
+    #[test]
+    fn a_million_losses_do_not_underflow_nor_as_many_gains_overflow() {
+        let mut losing = Betting::new(Claim::Above, 0.0, 1.0).unwrap();
+        let mut winning = losing.clone();
+        for _ in 0..1_000_000 {
+            losing.push(-1.0).unwrap();
+            winning.push(1.0).unwrap();
+        }
+        assert!(losing.ln_e().is_finite() && losing.ln_e() < -1e4, "{}", losing.ln_e());
+        assert!(winning.ln_e().is_finite() && winning.ln_e() > 1e5);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_formula_in_any_order_and_mirrored(
+            values in prop::collection::vec(-1.0..1.0f64, 1..60),
+            null in -0.5..0.5f64, rotate in 0usize..60,
+        ) {
+            let forward = of(Claim::Above, &values, null, 1.0);
+            let expected = by_hand(&values, null, 1.0);
+            prop_assert!((forward.ln_e() - expected.ln()).abs() < 1e-9);
+            let mut rotated = values.clone();
+            rotated.rotate_left(rotate % values.len());
+            prop_assert!((of(Claim::Above, &rotated, null, 1.0).ln_e() - forward.ln_e()).abs() < 1e-9);
+            let mirrored: Vec<f64> = values.iter().map(|v| -v).collect();
+            let below = of(Claim::Below, &mirrored, -null, 1.0);
+            prop_assert!((below.ln_e() - forward.ln_e()).abs() < 1e-9);
+        }
+    }
+}
