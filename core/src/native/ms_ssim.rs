@@ -1,13 +1,14 @@
 //! Structural similarity over five scales (Wang et al. 2003, doi:10.1109/ACSSC.2003.1292216).
 //!
 //! Each scale is the one before, averaged over blocks of 2×2 pixels; an odd last row or column is
-//! left out. Contrast and structure count at every scale, luminance at the last alone. The means
-//! are over pixels and channels, a negative one counts as 0, and the result is their product,
-//! each to the power of its scale's weight: torchmetrics'
+//! left out. Contrast and structure count at every scale, luminance at the last alone. There, where
+//! the picture may be no larger than one window, its border is mirrored, so that every pixel has a
+//! window around it. The means are over windows and channels, a negative one counts as 0, and the
+//! result is their product, each to the power of its scale's weight: torchmetrics'
 //! `multiscale_structural_similarity_index_measure(a, b, data_range=255)` with its defaults.
 
 use super::ssim::Images;
-use super::windows::{Factors, Pair, WINDOW, mean};
+use super::windows::{Factors, Pair, RADIUS, WINDOW, mean};
 use crate::pixels::{CHANNELS, PixelError, Rgb};
 
 /// The paper's weights of the scales, finest first.
@@ -61,6 +62,35 @@ impl Scale {
     }
 }
 
+/// A scale with as much of its mirrored self around it as a window reaches over its border.
+struct Mirrored(Scale);
+
+/// The place in `0..length` that `at`, counted from the border's outer end, shows.
+fn mirrored(at: usize, length: usize) -> usize {
+    let place = at.abs_diff(RADIUS);
+    if place < length { place } else { 2 * (length - 1) - place }
+}
+
+impl Pair for Mirrored {
+    fn width(&self) -> usize {
+        self.0.width + 2 * RADIUS
+    }
+
+    fn height(&self) -> usize {
+        self.0.height + 2 * RADIUS
+    }
+
+    fn read(&self, y: usize, first: usize, sums: &mut [f32], differences: &mut [f32]) {
+        let row = mirrored(y, self.0.height) * self.0.width;
+        let places = first..self.width() * CHANNELS;
+        for ((at, sum), difference) in places.zip(sums).zip(differences) {
+            let from = (row + mirrored(at / CHANNELS, self.0.width)) * CHANNELS + at % CHANNELS;
+            *sum = self.0.sums[from];
+            *difference = self.0.differences[from];
+        }
+    }
+}
+
 /// Appends the means of the 2×2 blocks of two rows.
 fn halve(upper: &[f32], lower: &[f32], width: usize, out: &mut Vec<f32>) {
     let blocks = upper.as_chunks::<{ 2 * CHANNELS }>().0.iter();
@@ -76,12 +106,23 @@ fn halve(upper: &[f32], lower: &[f32], width: usize, out: &mut Vec<f32>) {
 pub(super) fn score(image: &Rgb<'_>, reference: &Rgb<'_>) -> Result<f64, PixelError> {
     image.comparable(reference, "ms_ssim", LEAST)?;
     let images = Images(image, reference);
-    let [finest, others @ .., _] = WEIGHTS;
+    let [finest, others @ .., coarsest] = WEIGHTS;
     let mut value = mean(&images, Factors::Contrast).max(0.0).powf(finest);
     let mut scale = Scale::below(&images);
     for weight in others {
         value *= mean(&scale, Factors::Contrast).max(0.0).powf(weight);
         scale = Scale::below(&scale);
     }
-    Ok(value * mean(&scale, Factors::All).max(0.0).powf(WEIGHTS[4]))
+    Ok(value * mean(&Mirrored(scale), Factors::All).max(0.0).powf(coarsest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_border_shows_what_lies_inside_it() {
+        let shown: Vec<usize> = (0..7 + 2 * RADIUS).map(|at| mirrored(at, 7)).collect();
+        assert_eq!(shown, [5, 4, 3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1]);
+    }
 }

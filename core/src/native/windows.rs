@@ -23,7 +23,8 @@ use rayon::prelude::*;
 
 /// The window's side, in pixels.
 pub const WINDOW: usize = 11;
-const RADIUS: usize = WINDOW / 2;
+/// How far it reaches from its middle.
+pub const RADIUS: usize = WINDOW / 2;
 const SIGMA: f64 = 1.5;
 const CHANNELS: usize = crate::pixels::CHANNELS;
 const C1: f32 = (0.01 * 255.0) * (0.01 * 255.0);
