@@ -216,7 +216,7 @@ def test_results_do_not_depend_on_the_number_of_threads(repository: Any) -> None
     repository.write_test("tests/test_a.py", suite.replace("brightness", "sharpness"))
     streams = []
     for jobs in ("1", "4"):
-        finished, report = repository.run("--jobs", jobs, "--run-dir", f"run-{jobs}")
+        finished, _ = repository.run("--jobs", jobs, "--run-dir", f"run-{jobs}")
         assert finished.code == 0
         lines = (repository.root / f"run-{jobs}/events.jsonl").read_text().splitlines()
         events = [json.loads(line) for line in lines]
