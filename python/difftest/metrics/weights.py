@@ -21,6 +21,7 @@ from difftest.traces import describe
 FOLDER_VARIABLE = "DIFFTEST_WEIGHTS_DIR"
 #: The weights of a hub's model, whole or sharded. Some keep those of other programs beside them.
 SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+_PATHS = ("/", "~", "./", "../")
 #: Seconds without an answer after which a download is given up.
 _PATIENCE = 20.0
 _CHUNK = 1 << 20
@@ -78,11 +79,19 @@ def find(file: File) -> Path:
 
 
 def find_repository(repository: Repository) -> Path:
-    """The folder of a model of the hub, or of a local path. Raises ``MetricError`` as ``find`` does."""
+    """The folder of a model of the hub, or of a local path. Raises ``MetricError`` as ``find`` does.
+
+    A path begins with ``/``, ``~``, ``./`` or ``../``: a folder of the repository under test that has the name of a
+    hub's model never takes its place.
+    """
+    if repository.name.startswith(_PATHS):
+        named = Path(repository.name).expanduser()
+        if not named.is_dir():
+            raise MetricError(f"{repository.metric} needs the model in {named}, which is no folder")
+        return named
     own = folder() / repository.name
-    for place in (Path(repository.name).expanduser(), own):
-        if place.is_dir():
-            return place
+    if own.is_dir():
+        return own
     from huggingface_hub import snapshot_download
 
     wanted = list(repository.patterns)

@@ -119,6 +119,19 @@ def test_the_folder_is_the_caches_where_none_is_chosen(monkeypatch: pytest.Monke
     assert weights.folder() == Path("/somewhere/difftest/weights")
 
 
+def test_a_folder_of_the_repository_never_stands_in_for_a_model_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "repository" / "someone" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "repository")
+    with pytest.raises(MetricError, match="could not be downloaded"):
+        weights.find_repository(weights.Repository("m", "someone/model", ()))
+    path = weights.Repository("m", "./someone/model", ())
+    assert weights.find_repository(path) == Path("someone/model")
+    with pytest.raises(MetricError, match=r"m needs the model in .*nowhere, which is no folder"):
+        weights.find_repository(weights.Repository("m", str(tmp_path / "nowhere"), ()))
+
+
 def test_a_model_of_the_hub_is_taken_from_the_folder(weights_dir: Path) -> None:
     wanted = weights.Repository("m", "someone/model", ("config.json",))
     with pytest.raises(MetricError, match=r"`hf download someone/model` .* \(config\.json\) into"):
