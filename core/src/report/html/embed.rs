@@ -6,7 +6,7 @@ use std::io::Cursor;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageReader, Limits};
+use image::{DynamicImage, ImageReader, Limits};
 use rayon::prelude::*;
 
 use super::Page;
@@ -15,8 +15,8 @@ use crate::event::CellKey;
 use crate::ids::ImageSha;
 use crate::result::CellRun;
 
-/// The longer edge of a small copy, in pixels.
-const THUMBNAIL: u32 = 256;
+/// The longer edges of small copies, in pixels: the largest is taken that fits.
+const THUMBNAILS: [u32; 3] = [768, 448, 256];
 const THUMBNAIL_QUALITY: u8 = 82;
 /// Of a picture from code that is not trusted.
 const MOST_PIXELS_PER_EDGE: u32 = 16_384;
@@ -64,13 +64,6 @@ impl Embedded<'_> {
     }
 }
 
-/// Files of one cell.
-struct Files {
-    head: Vec<u8>,
-    base: Option<Vec<u8>>,
-    identical: bool,
-}
-
 /// Each cell may take an equal share of what is left, in the order of need; a cell whose files are
 /// larger is shown by small copies, and one for which not even these fit is left out. So few large
 /// images are whole, and of many each is seen.
@@ -106,26 +99,31 @@ fn form(page: &Page<'_>, key: &CellKey, cell: &CellRun, share: usize) -> Option<
     let head = page.images.head(cell.image.as_ref()?)?;
     let base = page.images.reference(key);
     let identical = base.as_ref().is_some_and(|base| ImageSha::of(base) == ImageSha::of(&head));
-    let files = Files { head, base: base.filter(|_| !identical), identical };
-    let whole = files.picture(false)?;
-    if whole.size() <= share {
-        return Some((whole, false));
+    let base = base.filter(|_| !identical);
+    let picture = |head: String, base: Option<String>, thumbnail: bool| match base {
+        Some(base) => Picture::Pair { base, head, thumbnail },
+        None => Picture::One { head, identical, thumbnail },
+    };
+    let full = picture(whole(&head)?, base.as_deref().and_then(whole), false);
+    if full.size() <= share {
+        return Some((full, false));
     }
-    match files.picture(true) {
+    let Some(head) = decode(&head) else { return Some((full, false)) };
+    let base = base.as_deref().and_then(decode);
+    let mut smallest = None;
+    for edge in THUMBNAILS {
+        let base = base.as_ref().and_then(|base| small(base, edge));
+        let Some(copy) = small(&head, edge).map(|head| picture(head, base, true)) else { break };
+        let fits = copy.size() <= share;
+        smallest = Some(copy);
+        if fits {
+            break;
+        }
+    }
+    match smallest {
         // A copy of an image that is small already saves nothing.
-        Some(small) if small.size() < whole.size() => Some((small, true)),
-        _ => Some((whole, false)),
-    }
-}
-
-impl Files {
-    fn picture(&self, thumbnail: bool) -> Option<Picture> {
-        let url = |bytes: &[u8]| if thumbnail { small(bytes) } else { whole(bytes) };
-        let head = url(&self.head)?;
-        Some(match self.base.as_deref().and_then(url) {
-            Some(base) => Picture::Pair { base, head, thumbnail },
-            None => Picture::One { head, identical: self.identical, thumbnail },
-        })
+        Some(copy) if copy.size() < full.size() => Some((copy, true)),
+        _ => Some((full, false)),
     }
 }
 
@@ -145,14 +143,23 @@ fn url(kind: &str, bytes: &[u8]) -> String {
     format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(bytes))
 }
 
-fn small(bytes: &[u8]) -> Option<String> {
+/// None for bytes that are no image, or of one that is too large to be true.
+fn decode(bytes: &[u8]) -> Option<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MOST_PIXELS_PER_EDGE);
     limits.max_image_height = Some(MOST_PIXELS_PER_EDGE);
     limits.max_alloc = Some(MOST_DECODED_BYTES);
     reader.limits(limits);
-    let copy = reader.decode().ok()?.thumbnail(THUMBNAIL, THUMBNAIL).into_rgb8();
+    reader.decode().ok()
+}
+
+/// The image with its longer edge no longer than `edge` pixels; never enlarged.
+fn small(image: &DynamicImage, edge: u32) -> Option<String> {
+    let copy = match image.width().max(image.height()) > edge {
+        true => image.thumbnail(edge, edge).into_rgb8(),
+        false => image.to_rgb8(),
+    };
     let mut out = Vec::new();
     JpegEncoder::new_with_quality(&mut out, THUMBNAIL_QUALITY).encode_image(&copy).ok()?;
     Some(url("jpeg", &out))
