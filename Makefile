@@ -5,6 +5,7 @@ PYTHON ?= python3
 WORK := $(CURDIR)/.work
 VENV := $(WORK)/venv
 BIN := $(VENV)/bin
+BENCH := $(WORK)/bench
 GITHUB := tests/github
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
 
@@ -17,12 +18,13 @@ export DIFFTEST_TEST_PYTHON := $(BIN)/python
 python_lib = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')
 cargo_test = env LD_LIBRARY_PATH="$(python_lib):$$LD_LIBRARY_PATH" cargo test --workspace --locked
 
-.PHONY: help build demo test test-rust test-python test-torch test-github test-house bench lint clean
+.PHONY: help build demo test test-rust test-python test-torch test-github test-house \
+	bench bench-install bench-verdict lint clean
 
 help:
 	@echo "make demo   the main job from a pull request to its comment, on this machine alone"
 	@echo "make test   all tests"
-	@echo "make bench  benchmarks, as ratios against a named peer"
+	@echo "make bench  benchmarks, as ratios against a named peer; make bench-verdict: the verdict's error rates"
 	@echo "make lint   rustfmt, clippy, cargo deny, ruff, mypy"
 
 $(VENV)/.ready: pyproject.toml
@@ -78,9 +80,32 @@ test-torch: build $(WORK)/torch/.ready
 	$(call say,the torch back end on small models)
 	@DIFFTEST_REQUIRE_TORCH=1 PYTHONPATH=python $(WORK)/torch/bin/python -m pytest python/tests -m torch
 
-bench: build
-	$(call say,benchmarks)
-	@$(BIN)/python tests/bench/ssim.py
+# The peers of the benchmarks, beside what the torch environment has. It is linked, not installed again.
+$(BENCH)/.ready: $(WORK)/torch/.ready
+	$(call say,environment of the benchmarks in .work/bench)
+	@$(PYTHON) -m venv $(BENCH)
+	@$(WORK)/torch/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		>"$$($(BENCH)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
+	@$(BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(BENCH)/bin/python -m pip install --quiet --group bench
+	@touch $@
+
+# A release build, as a user installs it: the dev build's figures say nothing.
+bench-install: build $(BENCH)/.ready
+	$(call say,a release build (the first takes minutes))
+	@rm -rf $(BENCH)/wheel
+	@$(BIN)/maturin build --release --locked --quiet --out $(BENCH)/wheel
+	@$(BENCH)/bin/python -m pip install --quiet --no-deps --force-reinstall $(BENCH)/wheel/*.whl
+
+bench: bench-install
+	@for script in ssim metrics png engine memory discovery help; do \
+		printf '\033[1m==> %s\033[0m\n' "tests/bench/$$script.py"; \
+		$(BENCH)/bin/python tests/bench/$$script.py || echo "$$script: a target was missed"; \
+	done
+
+bench-verdict:
+	$(call say,error rates of the verdict and images spent (seeded simulation))
+	@cargo bench --quiet --locked -p difftest-core --bench verdict
 
 lint: $(VENV)/.ready
 	$(call say,rustfmt)
