@@ -3,6 +3,7 @@
 
 mod a1111;
 mod comfyui;
+mod comfyui_server;
 mod custom;
 mod hosted;
 mod page;

@@ -4,7 +4,7 @@ use difftest_core::config::{self, Variables};
 use serde_json::{Value, json};
 
 use crate::a1111::WebUi;
-use crate::comfyui;
+use crate::comfyui_server::{Comfy, Mood};
 use crate::custom::Own;
 use crate::hosted::Hosts;
 use crate::stand_in::open;
@@ -24,7 +24,7 @@ async fn every_example_opens_its_back_end() {
     std::fs::create_dir(folder.path().join("workflows")).unwrap();
     let built_in = include_str!("../../src/remote/comfyui/default_workflow.json");
     std::fs::write(folder.path().join("workflows/portrait.json"), built_in).unwrap();
-    let (ui, comfy) = (WebUi::start().await, comfyui::working().await);
+    let (ui, comfy) = (WebUi::start().await, Comfy::start(Mood::Works).await);
     let (hosts, own) = (Hosts::start().await, Own::start().await);
     let mut opened = Vec::new();
     for example in examples() {
@@ -33,7 +33,7 @@ async fn every_example_opens_its_back_end() {
         let mut options = settings.options.clone();
         let generator = settings.generator.clone().unwrap();
         match (generator.as_str(), options.get("provider").and_then(Value::as_str)) {
-            ("comfyui", _) => drop(options.insert("url".into(), json!(comfy))),
+            ("comfyui", _) => drop(options.insert("url".into(), json!(comfy.url))),
             ("a1111", _) => drop(options.insert("url".into(), json!(ui.url))),
             (_, Some("custom")) => drop(options.insert("endpoint".into(), json!(own.url))),
             (_, Some("fal")) => drop(options.insert("endpoint".into(), json!(hosts.url))),
