@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from difftest.metrics import backbone, weights
 from difftest.metrics.clip_pixels import ClipPixels
@@ -57,6 +58,17 @@ class ClipModel:
         self.weights = weights.digest(weights.safetensors_files(metric, folder))
         #: What cosines are multiplied with: the learnt inverse temperature.
         self.scale = float(self._network.logit_scale.exp())
+
+    def score(self, prompts: Sequence[str], images: Sequence[Image]) -> npt.NDArray[np.float64]:
+        """Cosine of each prompt with its image, clipped at 0: ``(N,)`` in 0..1."""
+        scores: npt.NDArray[np.float64] = np.clip(self.cosines(prompts, images), 0, 1)
+        return scores
+
+    def cosines(self, prompts: Sequence[str], images: Sequence[Image]) -> npt.NDArray[np.float64]:
+        """Cosine of each prompt with its image: ``(N,)`` in -1..1."""
+        texts = self.embed_texts(prompts).astype(np.float64)
+        together: npt.NDArray[np.float64] = (texts * self.embed_images(images)).sum(1)
+        return together
 
     def embed_images(self, images: Sequence[Image]) -> Features:
         """``(N, D)``; an image seen before is not computed again."""

@@ -28,20 +28,16 @@ class ClipScore(Stated):
 
     name = "clip_score"
 
-    def __init__(self, device: str | None = None, model: str | None = None) -> None:
-        model = model or os.environ.get(MODEL_VARIABLE) or _EMBEDDED
-        self.note: str | None = None
-        if model == _EMBEDDED:
+    def __init__(self, device: str | None = None) -> None:
+        model = os.environ.get(MODEL_VARIABLE) or _EMBEDDED
+        self._is_embedded = model == _EMBEDDED
+        if self._is_embedded:
             with faults.loading(self.name):
                 from difftest.shapes.clip import ShapesClip
 
                 embedded = ShapesClip()
                 self.weights = f"sha256:{embedded.fingerprint}"
             self._clip: ShapesClip | ClipModel = embedded
-            self.note = (
-                "by the embedded CLIP of the world of shapes: of any other prompt its score says nothing; set "
-                f"{MODEL_VARIABLE}=openai/clip-vit-large-patch14 for a real one"
-            )
         else:
             with faults.loading(self.name, "clip"):
                 from difftest.metrics import clip_model
@@ -57,13 +53,11 @@ class ClipScore(Stated):
     ) -> list[float]:
         if not images:
             return []
-        if self.note is not None:
+        if self._is_embedded:
             for index, prompt in enumerate(prompts):
                 _check_is_of_shapes(prompt, index)
         with faults.computing(self.name):
-            texts = self._clip.embed_texts(list(prompts))
-            cosines = (texts.astype("float64") * self._clip.embed_images(list(images))).sum(1)
-            return [min(max(float(cosine), 0.0), 1.0) for cosine in cosines]
+            return [float(score) for score in self._clip.score(prompts, images)]
 
 
 def _check_is_of_shapes(prompt: str, index: int) -> None:

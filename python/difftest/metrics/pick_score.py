@@ -40,6 +40,5 @@ class PickScore(Stated):
         if not images:
             return []
         with faults.computing(self.name):
-            texts = self._clip.embed_texts(list(prompts)).astype("float64")
-            cosines = (texts * self._clip.embed_images(images)).sum(1)
+            cosines = self._clip.cosines(prompts, images)
             return [self._clip.scale * float(cosine) for cosine in cosines]
