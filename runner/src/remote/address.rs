@@ -88,8 +88,8 @@ pub enum AddressError {
     #[error("{0} has a user name or a password in it; give them as `api_key`")]
     Credentials(String),
     #[error(
-        "{url} is not visited: {host} is at the {kind} address {ip}, and a server's answer must not lead \
-         there (if it is yours, set `allow_private = true` in [options])"
+        "{url} is not visited: {host} is at the {kind} address {ip} (if it is yours, set \
+         `allow_private = true` in [options])"
     )]
     Inside { url: String, host: String, ip: IpAddr, kind: &'static str },
     #[error("{0} has no address: the name is not known here")]

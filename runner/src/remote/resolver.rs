@@ -38,11 +38,13 @@ impl Names {
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
-        let names = self.clone();
-        Box::pin(async move {
-            let addresses = names.addresses(name.as_str()).await?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
+        // Only what was judged. A name that another attempt has just forgotten fails this one, and
+        // the next judges it anew.
+        let judged = self.lock().get(&name.as_str().to_ascii_lowercase()).cloned();
+        Box::pin(std::future::ready(match judged {
+            Some(addresses) => Ok(Box::new(addresses.into_iter()) as Addrs),
+            None => Err("its addresses were not judged yet".into()),
+        }))
     }
 }
 
@@ -108,7 +110,10 @@ mod tests {
         let pinned: SocketAddr = "8.8.8.8:0".parse().unwrap();
         names.lock().insert("images.example".into(), vec![pinned]);
         assert_eq!(names.addresses("Images.Example").await.unwrap(), [pinned]);
+        let connected = |name: &str| names.resolve(name.parse().unwrap());
+        assert_eq!(connected("images.example").await.unwrap().next(), Some(pinned));
         names.forget("images.example");
-        assert!(names.lock().is_empty());
+        assert!(connected("images.example").await.is_err(), "nobody judged what it says now");
+        assert!(connected("localhost").await.is_err());
     }
 }

@@ -125,6 +125,18 @@ async fn the_recipe_arrives_in_the_server_s_own_words() {
 }
 
 #[tokio::test]
+async fn an_older_server_is_told_sampler_and_schedule_in_one_name() {
+    let ui = WebUi::start().await;
+    ui.ledger.fault("GET /sdapi/v1/schedulers", status(404));
+    let client = ui.client().await;
+    let mut one = recipe(7);
+    one.settings.scheduler = Some("dpmpp_2m_karras".into());
+    client.images(vec![one]).await.remove(0).result.unwrap();
+    let body = ui.ledger.seen(TXT2IMG).remove(0).body;
+    assert_eq!((&body["sampler_name"], body.get("scheduler")), (&json!("DPM++ 2M Karras"), None));
+}
+
+#[tokio::test]
 async fn no_more_requests_are_under_way_than_jobs() {
     let ui = WebUi::start().await;
     let client = ui.client_with(json!({}), json!({"jobs": 3})).await;

@@ -86,7 +86,7 @@ impl Hosts {
                 Json(json!({"owner": "acme", "name": "sdxl", "latest_version": {"id": "v42",
                     "openapi_schema": {"components": {"schemas": {"Input": {"properties": properties}}}}}}))
             }))
-            .route("/v1/models/{owner}/{name}/versions/v41", get(async || Json(json!({"id": "v41"}))))
+            .route("/v1/models/{owner}/{name}/versions/{version}", get(async |Path(at): Path<(String, String, String)>| Json(json!({"id": at.2}))))
             .route("/v1/models/{owner}/{name}/predictions", create.clone())
             .route("/v1/predictions", create)
             .route("/v1/predictions/{id}", poll)

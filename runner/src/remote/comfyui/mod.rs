@@ -99,7 +99,7 @@ impl ComfyUi {
             }
         }
         if let Some(device) = stats["devices"][0]["name"].as_str() {
-            facts.version("device", device);
+            facts.version("comfyui_device", device);
         }
         Ok(())
     }
