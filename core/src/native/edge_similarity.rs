@@ -54,8 +54,8 @@ impl Gradients {
         let (above, below) = neighbours(y, self.height);
         let rows = [row(above), row(y), row(below)];
         let last = self.width - 1;
-        for x in 1..last {
-            out[x] = magnitude(rows, x - 1, x, x + 1);
+        for (x, out) in out.iter_mut().enumerate().take(last).skip(1) {
+            *out = magnitude(rows, x - 1, x, x + 1);
         }
         for x in [0, last] {
             let (left, right) = neighbours(x, self.width);
