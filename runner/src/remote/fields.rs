@@ -164,14 +164,34 @@ pub fn replicate(
     Ok(body)
 }
 
-/// Sizes by model, from <https://platform.openai.com/docs/api-reference/images/create> (November
-/// 2026). Of a model that is not here, the server decides.
-fn openai_sizes(model: &str) -> Option<&'static [&'static str]> {
-    match model {
-        m if m.starts_with("gpt-image-1") => Some(&["1024x1024", "1536x1024", "1024x1536"]),
-        "dall-e-3" => Some(&["1024x1024", "1792x1024", "1024x1792"]),
-        "dall-e-2" => Some(&["256x256", "512x512", "1024x1024"]),
-        _ => None,
+/// Whether a model makes this size, after
+/// <https://developers.openai.com/api/docs/guides/image-generation> (November 2026). Of a model
+/// that is not here, the server decides.
+fn openai_size(model: &str, width: u32, height: u32) -> Result<String, String> {
+    let size = format!("{width}x{height}");
+    let listed: &[&str] = match model {
+        m if m.starts_with("gpt-image-1") => &["1024x1024", "1536x1024", "1024x1536"],
+        "dall-e-3" => &["1024x1024", "1792x1024", "1024x1792"],
+        "dall-e-2" => &["256x256", "512x512", "1024x1024"],
+        m if m.starts_with("gpt-image-2") => {
+            let is_in_steps = width.is_multiple_of(16) && height.is_multiple_of(16);
+            let is_in_shape = width.max(height) <= width.min(height).saturating_mul(3);
+            if is_in_steps && is_in_shape {
+                return Ok(size);
+            }
+            return Err(format!(
+                "the recipe's size is {size}, which {model} does not make; it makes multiples of 16 from \
+                 1:3 to 3:1"
+            ));
+        }
+        _ => return Ok(size),
+    };
+    match listed.contains(&size.as_str()) {
+        true => Ok(size),
+        false => Err(format!(
+            "the recipe's size is {size}, which {model} does not make; it makes {}",
+            listed.join(", ")
+        )),
     }
 }
 
@@ -189,16 +209,7 @@ pub fn openai(recipe: &Recipe, model: &str) -> Result<Map<String, Value>, String
     match (recipe.settings.width, recipe.settings.height) {
         (None, None) => {}
         (Some(width), Some(height)) => {
-            let size = format!("{width}x{height}");
-            match openai_sizes(model) {
-                Some(sizes) if !sizes.contains(&size.as_str()) => {
-                    return Err(format!(
-                        "the recipe's size is {size}, which {model} does not make; it makes {}",
-                        sizes.join(", ")
-                    ));
-                }
-                _ => drop(body.insert("size".into(), json!(size))),
-            }
+            body.insert("size".into(), json!(openai_size(model, width, height)?));
         }
         _ => return Err("openai takes `width` and `height` together; the recipe sets one".into()),
     }
@@ -279,8 +290,15 @@ mod tests {
         );
         let error = openai(&positive(json!({"width": 512, "height": 512})), "gpt-image-1.5");
         assert!(error.unwrap_err().contains("1024x1024, 1536x1024, 1024x1536"));
-        let free = openai(&positive(json!({"width": 512, "height": 512})), "gpt-image-9").unwrap();
-        assert_eq!(free["size"], "512x512");
+        let of = |width: u32, height: u32, model: &str| {
+            openai(&positive(json!({"width": width, "height": height})), model)
+        };
+        assert_eq!(of(512, 512, "gpt-image-9").unwrap()["size"], "512x512");
+        assert_eq!(of(1536, 512, "gpt-image-2").unwrap()["size"], "1536x512");
+        for (width, height) in [(1000, 1024), (1552, 512)] {
+            let error = of(width, height, "gpt-image-2.5-flare").unwrap_err();
+            assert!(error.contains("multiples of 16 from 1:3 to 3:1"), "{error}");
+        }
         assert_eq!(
             openai(&positive(json!({})), "dall-e-3").unwrap()["response_format"],
             "b64_json"

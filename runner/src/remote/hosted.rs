@@ -49,7 +49,7 @@ impl Hosted {
             let example = match provider {
                 Provider::Fal => "fal-ai/flux/dev",
                 Provider::Replicate => "black-forest-labs/flux-dev",
-                _ => "gpt-image-1",
+                _ => "gpt-image-2",
             };
             return Err(OpenError::Options(format!(
                 "name the model that {name} shall run: `model = \"{example}\"`, or --model"

@@ -11,21 +11,23 @@ struct TokenPrice {
     image_out: f64,
 }
 
-/// <https://developers.openai.com/api/docs/models/gpt-image-1-mini> and the page of `gpt-image-1`
-/// beside it, as of 2026-11-20.
-const OPENAI: [TokenPrice; 2] = [
+/// <https://developers.openai.com/api/docs/models>, the page of each model, November 2026.
+const OPENAI: [TokenPrice; 5] = [
     TokenPrice { model: "gpt-image-1-mini", text_in: 2.0, image_in: 2.5, image_out: 8.0 },
-    TokenPrice { model: "gpt-image-1", text_in: 5.0, image_in: 10.0, image_out: 40.0 },
+    TokenPrice { model: "gpt-image-2", text_in: 5.0, image_in: 8.0, image_out: 30.0 },
+    TokenPrice { model: "gpt-image-2.5-flare", text_in: 5.0, image_in: 8.0, image_out: 30.0 },
+    TokenPrice { model: "gpt-image-2.5-sunburst", text_in: 5.0, image_in: 8.0, image_out: 30.0 },
+    TokenPrice { model: "gpt-image-2.6-sunburst", text_in: 5.0, image_in: 8.0, image_out: 30.0 },
 ];
 
 /// US dollars for one billed unit, a megapixel for these: the pages `https://fal.ai/models/MODEL`,
-/// as of 2026-11-20.
+/// November 2026.
 const FAL: [(&str, f64); 3] =
     [("fal-ai/flux/schnell", 0.003), ("fal-ai/flux/dev", 0.025), ("fal-ai/flux-lora", 0.035)];
 
 /// Of an answer's `usage`. None for a model without a price here, or without a usage.
 pub fn openai(model: &str, usage: &Value) -> Option<f64> {
-    // Dated snapshots cost what their model does: `gpt-image-1-2025-04-15`.
+    // Dated snapshots cost what their model does: `gpt-image-2-2026-04-21`.
     let price = OPENAI.iter().find(|price| {
         model
             .strip_prefix(price.model)
@@ -57,12 +59,12 @@ mod tests {
     fn tokens_have_prices_by_kind() {
         let usage = json!({"input_tokens": 100, "output_tokens": 4160, "total_tokens": 4260,
             "input_tokens_details": {"text_tokens": 100, "image_tokens": 0}});
-        assert_eq!(openai("gpt-image-1", &usage), Some(0.0005 + 0.1664));
-        assert_eq!(openai("gpt-image-1-2025-04-15", &usage), openai("gpt-image-1", &usage));
+        assert_eq!(openai("gpt-image-2", &usage), Some(0.0005 + 0.1248));
+        assert_eq!(openai("gpt-image-2-2026-04-21", &usage), openai("gpt-image-2", &usage));
         let mini = openai("gpt-image-1-mini", &usage).unwrap();
         assert!((mini - (0.0002 + 0.03328)).abs() < 1e-12, "{mini}");
         assert_eq!(openai("gpt-image-1.5", &usage), None, "another model, another price");
-        assert_eq!(openai("gpt-image-1", &Value::Null), None);
+        assert_eq!(openai("gpt-image-2", &Value::Null), None);
     }
 
     #[test]

@@ -142,6 +142,9 @@ impl Transport {
             .dns_resolver(guard.names.clone())
             // A proxy would resolve the names itself, past the guard.
             .no_proxy()
+            // Servers close what is idle after 5 s (uvicorn) and more. A request that meets such an end
+            // midway could not be told from one whose answer was lost, and must not be repeated.
+            .pool_idle_timeout(Duration::from_secs(2))
             // The upgrade to a WebSocket is of HTTP/1.1; the calls here are few and long.
             .http1_only()
             .build()

@@ -117,7 +117,7 @@ impl Hosts {
         let (model, path) = match provider {
             "fal" => ("fal-ai/flux/dev", ""),
             "replicate" => ("acme/sdxl", "/v1"),
-            _ => ("gpt-image-1", "/v1"),
+            _ => ("gpt-image-2", "/v1"),
         };
         options["provider"] = json!(provider);
         options["endpoint"] = json!(format!("{}{path}", self.url));

@@ -71,12 +71,12 @@ async fn openai_is_unseeded_and_says_so() {
     let hosts = Hosts::start().await;
     let client = hosts.client_with("openai", json!({"input": {"quality": "low"}}), json!({})).await;
     let made = client.image(7).await.result.unwrap();
-    assert_eq!(made.cost_usd, Some(0.0005 + 0.1664));
+    assert_eq!(made.cost_usd, Some(0.0005 + 0.1248));
     assert_eq!(client.remote.described()["seeds"], "unseeded");
     let sent = hosts.ledger.seen(OPENAI).remove(0);
     assert_eq!(
         sent.body,
-        json!({"model": "gpt-image-1", "n": 1, "prompt": "a cat, 7", "quality": "low"})
+        json!({"model": "gpt-image-2", "n": 1, "prompt": "a cat, 7", "quality": "low"})
     );
     assert_eq!(sent.headers["authorization"], "Bearer k3y-of-the-team");
 }
@@ -217,7 +217,7 @@ async fn a_setting_that_the_model_lacks_ends_the_run_before_it_begins() {
 #[tokio::test]
 async fn a_wrong_key_ends_the_run_before_it_begins() {
     for (provider, greeting) in
-        [("replicate", "GET /v1/models/acme/sdxl"), ("openai", "GET /v1/models/gpt-image-1")]
+        [("replicate", "GET /v1/models/acme/sdxl"), ("openai", "GET /v1/models/gpt-image-2")]
     {
         let hosts = Hosts::start().await;
         let body = b"{\"error\":{\"message\":\"Incorrect API key provided: k3y-of-the-team\"}}";
@@ -239,7 +239,7 @@ async fn what_is_missing_is_asked_for() {
     let no_key = message(json!({"provider": "fal"}), "fal-ai/flux/dev").await;
     assert!(no_key.contains("DIFFTEST_API_KEY or FAL_KEY"), "{no_key}");
     let no_model = message(json!({"provider": "openai", "api_key": "k"}), "shapes").await;
-    assert!(no_model.contains("name the model") && no_model.contains("gpt-image-1"), "{no_model}");
+    assert!(no_model.contains("name the model") && no_model.contains("gpt-image-2"), "{no_model}");
     let no_owner = message(json!({"provider": "replicate", "api_key": "k"}), "sdxl").await;
     assert!(no_owner.contains("OWNER/NAME"), "{no_owner}");
     let odd = message(json!({"provider": "fal", "api_key": "k\ney"}), "fal-ai/flux/dev").await;
