@@ -173,6 +173,20 @@ async fn a_refused_workflow_says_which_node_and_why() {
 }
 
 #[tokio::test]
+async fn a_workflow_that_is_refused_in_part_is_not_half_trusted() {
+    let comfy = Comfy::start(Mood::Busy).await;
+    let body = json!({"prompt_id": "p", "number": 1, "node_errors": {"9": {"class_type": "SaveImage",
+        "errors": [{"message": "Required input is missing", "details": "images"}]}}});
+    let headers = vec![("content-type", "application/json".into())];
+    comfy.ledger.fault(PROMPT, Fault::Answer(200, headers, body.to_string().into_bytes()));
+    let failure = comfy.client().await.failure(1).await;
+    let expected =
+        "refused a part of the workflow: node 9 (SaveImage): Required input is missing: images";
+    assert!(failure.ends_with(expected), "{failure}");
+    assert!(comfy.ledger.count("GET /queue") >= 1, "what was queued of it is looked for");
+}
+
+#[tokio::test]
 async fn the_workflow_s_content_is_part_of_the_fingerprint() {
     let comfy = Comfy::start(Mood::Works).await;
     let folder = tempfile::tempdir().unwrap();

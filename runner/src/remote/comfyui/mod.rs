@@ -22,6 +22,7 @@ use self::history::{ImageRef, Outcome};
 use self::messages::Event;
 use self::socket::Socket;
 use super::address::shown;
+use super::complaint::complaint;
 use super::describe::Facts;
 use super::fault::{CallError, ImageError, OpenError};
 use super::options::{ComfyUiOptions, Common, Environment, Request, base_url, key, own_key, read};
@@ -170,6 +171,13 @@ impl ComfyUi {
             let error = match self.transport.ask(&ask, &work.tally).await {
                 Ok(answer) => {
                     let json = answer.json()?;
+                    // Queued without the outputs that were refused: the image would be another's.
+                    if json["node_errors"].as_object().is_some_and(|errors| !errors.is_empty()) {
+                        let left_out = self.transport.struck_out(complaint(&answer.body));
+                        return Err(ImageError::BackEnd(format!(
+                            "ComfyUI refused a part of the workflow: {left_out}"
+                        )));
+                    }
                     return match json["prompt_id"].as_str() {
                         Some(id) => Ok(id.to_owned()),
                         None => Err(CallError::Malformed {
