@@ -250,6 +250,7 @@ def test_every_scheduler_is_a_class_of_diffusers_that_takes_its_configuration() 
 
 @pytest.mark.torch
 @pytest.mark.usefixtures("torch_required")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_every_scheduler_steps_in_diffusers() -> None:
     """Each is made from the configuration of SD's own, as a pipeline's is, and keeps what was asked for."""
     import diffusers
