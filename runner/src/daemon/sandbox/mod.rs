@@ -91,13 +91,15 @@ pub struct Machine {
 }
 
 /// The runner's own variables that a job sees: none can hold a secret.
-pub const PASSED_ON: [&str; 6] = [
+pub const PASSED_ON: [&str; 8] = [
     "OMP_NUM_THREADS",
     "CUDA_VISIBLE_DEVICES",
     "HIP_VISIBLE_DEVICES",
     "HF_HOME",
     "HF_HUB_OFFLINE",
     "TORCH_HOME",
+    "DIFFTEST_WEIGHTS_DIR",
+    "DIFFTEST_CLIP_MODEL",
 ];
 
 /// One side of a job, as the daemon sees its folders.
