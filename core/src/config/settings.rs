@@ -35,7 +35,7 @@ pub const KEYS: [&str; 16] = [
 const JOB_TIMEOUT_S: u64 = 3600;
 const CACHE_LIMIT: u64 = 10 << 30;
 /// Options whose value nobody is shown.
-const SECRETS: [&str; 4] = ["key", "token", "secret", "password"];
+const SECRETS: [&str; 5] = ["key", "token", "secret", "password", "headers"];
 
 /// What a suite runs, and where.
 #[derive(Debug, Clone, PartialEq)]
