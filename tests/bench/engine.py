@@ -159,9 +159,7 @@ def against_a_plain_loop(folder: Path) -> None:
         folder, "-c",
         "import instant; from PIL import Image; Image.fromarray(instant.PICTURES[0]).save('golden/0.png')",
     )  # fmt: skip
-    ours = statistics.median(
-        seconds_of_images(folder, f"run-{n}") / CELLS for n in range(ROUNDS)
-    )
+    ours = statistics.median(seconds_of_images(folder, f"run-{n}") / CELLS for n in range(ROUNDS))
     theirs = statistics.median(
         float(run(folder, "peer.py", f"peer-{n}", str(PEER_CELLS))) / PEER_CELLS
         for n in range(ROUNDS)

@@ -13,7 +13,7 @@ SIDE = 256
 #: What the result itself may take: a prompt, a digest and two scores a cell.
 ALLOWED_BYTES_A_CELL = 2_500
 
-GENERATOR = f'''
+GENERATOR = f"""
 import numpy as np
 
 PICTURE = np.tile(np.arange({SIDE}, dtype=np.uint8)[:, None, None], (1, {SIDE}, 3))
@@ -34,7 +34,7 @@ class Instant:
 
 def make():
     return Instant()
-'''
+"""
 
 TEST = """
 import difftest
@@ -72,7 +72,9 @@ def main() -> None:
     print(f"memory, {SIDE}x{SIDE}, peak of the process:")
     for cells, bytes_ in zip(CELLS, (few, many), strict=True):
         print(f"  {cells:6} cells  {bytes_ / 1e6:8.1f} MB")
-    print(f"  ratio         {many / few:8.2f}, {growth:.0f} bytes a cell (allowed: {ALLOWED_BYTES_A_CELL})")
+    print(
+        f"  ratio         {many / few:8.2f}, {growth:.0f} bytes a cell (allowed: {ALLOWED_BYTES_A_CELL})"
+    )
     if growth > ALLOWED_BYTES_A_CELL:
         raise SystemExit("memory grows with the cells")
 

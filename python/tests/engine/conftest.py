@@ -102,10 +102,10 @@ class Repository:
             **options,
         )
 
-    def python(self, script: str) -> Finished:
+    def python(self, script: str, *arguments: str) -> Finished:
         """A script of the repository's."""
         done = subprocess.run(
-            [sys.executable, script],
+            [sys.executable, script, *arguments],
             cwd=self.root,
             env={**os.environ, "PYTHONPATH": PACKAGES},
             capture_output=True,

@@ -86,6 +86,7 @@ def test_a_killed_run_goes_on_where_it_was(counting: Any, read_events: Any, kind
     assert 20 <= len(done) < 60
     finished, report = counting.run("--resume", "run")
     assert finished.code == 0, finished.err
+    assert "warning" not in finished.err
     assert stream.read_bytes().startswith(whole), "what was said stays"
     again = {tuple(line.split("|")) for line in made(counting)}
     assert again.isdisjoint({(prompt, str(seed)) for prompt, seed in done})

@@ -135,7 +135,9 @@ def test_hangs():
     assert report["results"][0]["outcome"] == "not_run"
 
 
-def test_a_metric_that_hangs_cannot_keep_a_run_past_its_timeout(repository: Any) -> None:
+def test_a_metric_that_hangs_cannot_keep_a_run_past_its_timeout(
+    repository: Any, read_events: Any
+) -> None:
     repository.write(
         "tests/test_a.py",
         """
@@ -155,11 +157,12 @@ def test_a_metric_that_hangs_cannot_keep_a_run_past_its_timeout(repository: Any)
         """,
     )
     started = time.monotonic()
-    finished, report = repository.run("--timeout", "1s")
+    finished, report = repository.run("--timeout", "1s", "--run-dir", "run")
     assert time.monotonic() - started < 25
     assert finished.code == 2
     assert len(report["results"][0]["images"]) == 1
-    assert "did not end" in report["results"][0]["reasons"][0]
+    assert "timeout of 1s" in report["results"][0]["reasons"][0]
+    assert "did not end" in read_events(repository.root / "run/events.jsonl")[-1]["reason"]
 
 
 def test_time_that_the_queue_takes_is_not_the_generators(repository: Any) -> None:
@@ -234,3 +237,27 @@ def test_3_is_not_run():
     assert outcomes == ["passed", "failed", "not_run"]
     assert "--fail-fast" in report["results"][2]["reasons"][0]
     assert len(report["results"][2]["images"]) < 200
+
+
+def test_on_another_thread_a_run_works_and_no_signal_ends_the_process(hanging: Any) -> None:
+    """Only Python's main thread can be interrupted: elsewhere a call that hangs ends the run."""
+    hanging.write_test("tests/test_a.py", suite_of(["first", "second", "asleep"]))
+    hanging.write(
+        "threaded.py",
+        """
+        import sys
+        import threading
+
+        from difftest import _native
+
+        arguments = ["difftest", "run", "--generator", "hanging:make", *sys.argv[1:]]
+        thread = threading.Thread(target=_native.cli_main, args=(arguments,))
+        thread.start()
+        thread.join()
+        """,
+    )
+    process = hanging.python("threaded.py", "--image-timeout", "1s", "--output", "results.json")
+    assert process.code == 2, process.err
+    report = json.loads((hanging.root / "results.json").read_text())
+    assert len(report["results"][0]["images"]) == 2
+    assert "could not be ended" in report["results"][0]["failures"][0]["reason"]

@@ -74,7 +74,9 @@ fn make(
     let stop = Arc::<StopFlag>::default();
     let watchdog = Arc::new(Watchdog::new(Arc::clone(&stop), None, Instant::now()));
     let alarm = Arc::clone(&watchdog);
-    bridge.watch(move || alarm.overdue())?;
+    if bridge.watch(move || alarm.overdue())? {
+        watchdog.may_interrupt();
+    }
     let watching = Arc::clone(&watchdog);
     // On its own, not in a scope: it ends the process, or is told that it is over.
     let watching = std::thread::spawn(move || {

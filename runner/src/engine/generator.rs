@@ -107,19 +107,16 @@ impl Generator {
         if !item.is_instance(self.generated.bind(py)).map_err(|e| call_error(py, &e))? {
             return Ok(plain(picture::take(item, &self.name, keep_array), 0));
         }
-        let read =
-            || -> PyResult<(Bound<'_, PyAny>, Option<f64>, u32, BTreeMap<String, String>)> {
-                let text = PyDict::new(py);
-                text.update(item.getattr("text")?.cast()?)?;
-                Ok((
-                    item.getattr("image")?,
-                    item.getattr("cost_usd")?.extract()?,
-                    item.getattr("retries")?.extract()?,
-                    text.extract()?,
-                ))
-            };
+        type Facts = (Option<f64>, u32, BTreeMap<String, String>);
+        let read = || -> PyResult<(Bound<'_, PyAny>, Facts)> {
+            let text = PyDict::new(py);
+            text.update(item.getattr("text")?.cast()?)?;
+            let cost_usd = item.getattr("cost_usd")?.extract()?;
+            let retries = item.getattr("retries")?.extract()?;
+            Ok((item.getattr("image")?, (cost_usd, retries, text.extract()?)))
+        };
         Ok(match read() {
-            Ok((image, cost_usd, retries, text)) => {
+            Ok((image, (cost_usd, retries, text))) => {
                 let image = picture::take(image, &self.name, keep_array);
                 Item { image, cost_usd, retries, text }
             }

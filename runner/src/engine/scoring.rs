@@ -99,6 +99,12 @@ impl Scorer<'_> {
         Ok(())
     }
 
+    /// Ctrl-C, in a metric: the run's end, and no fault of the metric's.
+    fn interrupted(&self) -> Result<(), EngineError> {
+        self.watchdog.end(Stop::Interrupted);
+        Ok(())
+    }
+
     /// Whether there is no point, or no time, in looking at more. What was made before a run was
     /// interrupted is still scored.
     fn has_ended(&self) -> bool {
@@ -162,7 +168,7 @@ impl Scorer<'_> {
         let shown: Vec<Shown<'_>> = looks.iter().filter_map(|look| self.shown(look)).collect();
         let scores: Vec<Result<f64, Failure>> = match metric.compute(py, &shown) {
             Ok(scores) => scores,
-            Err(CallError::Interrupted) => return Ok(self.watchdog.end(Stop::Interrupted)),
+            Err(CallError::Interrupted) => return self.interrupted(),
             Err(CallError::Failed(failure)) if shown.len() == 1 => vec![Err(failure)],
             Err(CallError::Failed(_)) => {
                 let mut scores = Vec::with_capacity(shown.len());
@@ -171,7 +177,7 @@ impl Scorer<'_> {
                         Ok(score) => scores.extend(score),
                         Err(CallError::Failed(failure)) => scores.push(Err(failure)),
                         Err(CallError::Interrupted) => {
-                            return Ok(self.watchdog.end(Stop::Interrupted));
+                            return self.interrupted();
                         }
                     }
                 }
@@ -209,7 +215,7 @@ impl Scorer<'_> {
             match metric.update(py, accumulator, &shown) {
                 Ok(()) => {}
                 Err(CallError::Failed(failure)) => *gathering = Err(failure),
-                Err(CallError::Interrupted) => return Ok(self.watchdog.end(Stop::Interrupted)),
+                Err(CallError::Interrupted) => return self.interrupted(),
             }
         }
         Ok(())
@@ -264,7 +270,7 @@ impl Scorer<'_> {
                     }
                     broken.push(failure.reason);
                 }
-                Err(CallError::Interrupted) => return Ok(self.watchdog.end(Stop::Interrupted)),
+                Err(CallError::Interrupted) => return self.interrupted(),
             }
         }
         self.telemetry.at_least_once(self.sink, test)?;

@@ -265,7 +265,9 @@ impl<'a> Session<'a> {
         };
         let mut generation = Generation::new(generator, &watchdog, &stop, settings.image_timeout);
         let alarm = Arc::clone(&watchdog);
-        if !bridge.watch(move || alarm.overdue())? {
+        if bridge.watch(move || alarm.overdue())? {
+            watchdog.may_interrupt();
+        } else {
             let level = LogLevel::Debug;
             let message = "not on Python's main thread: a call that hangs ends the run".to_owned();
             self.sink.emit(&Event::Log { level, message })?;

@@ -6,6 +6,7 @@
 //! after [`GRACE`], hung in C or deaf to exceptions, cannot be ended at all: then the run is
 //! abandoned, by a function that says what happened and leaves the process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ pub struct Watchdog {
     state: Mutex<State>,
     changed: Condvar,
     stop: Arc<StopFlag>,
+    /// Whether there is a handler for the signal, without which it would end the process.
+    handled: AtomicBool,
 }
 
 /// While it is there, the call that it was made for is watched.
@@ -75,7 +78,17 @@ impl Watchdog {
     pub fn new(stop: Arc<StopFlag>, timeout: Option<u64>, started: Instant) -> Self {
         let limit = timeout.map(|limit| (limit, started + Duration::from_secs(limit)));
         let state = State { limit, ..State::default() };
-        Self { state: Mutex::new(state), changed: Condvar::new(), stop }
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            stop,
+            handled: AtomicBool::new(false),
+        }
+    }
+
+    /// There is a handler for the signal.
+    pub fn may_interrupt(&self) {
+        self.handled.store(true, Ordering::Relaxed);
     }
 
     /// Watches a call that waits for these images, of which each may take `allowed` seconds: a
@@ -141,6 +154,7 @@ impl Watchdog {
             let now = Instant::now();
             match self.due(&mut state, now) {
                 Due::Nothing => {}
+                Due::Raise if !self.handled.load(Ordering::Relaxed) => {}
                 Due::Raise => {
                     // That this process cannot signal itself would leave the grace period.
                     let _ = kill_process(getpid(), Signal::ALARM);
