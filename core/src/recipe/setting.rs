@@ -55,6 +55,12 @@ impl RecipeSettings {
                 set.scheduler = read(key, value, "a scheduler")?;
                 &["scheduler"]
             }
+            "loras" if value.trim_start().starts_with('[') => {
+                let list = serde_json::from_str(value).map_err(|_| {
+                    RecipeError::value(key, format!("`{value}`"), "a list of names and weights")
+                })?;
+                return self.set_value(key, &list);
+            }
             "loras" => {
                 let each = value.split(',').filter(|one| !one.trim().is_empty());
                 set.loras = each.map(lora).collect::<Result<_, _>>()?;

@@ -150,6 +150,28 @@ fn what_is_no_workflow_is_said_so() {
     assert!(error(&Value::Object(many), &plain("x")).contains("5000 nodes"));
 }
 
+/// A sampler's name is a text like a schedule's, and must not be taken for one.
+#[test]
+fn a_titled_node_takes_what_it_has_alone() {
+    let mut workflow = simple();
+    workflow["3"] = node(
+        "SamplerCustom",
+        json!({
+            "noise_seed": 1, "cfg": 8.0, "model": ["4", 0], "positive": ["6", 0],
+            "negative": ["7", 0], "sampler": ["31", 0], "sigmas": ["33", 0], "latent_image": ["5", 0],
+        }),
+    );
+    workflow["31"] = node("KSamplerSelect", json!({"sampler_name": "euler"}));
+    workflow["31"]["_meta"] = json!({"title": "difftest:scheduler"});
+    workflow["33"] =
+        node("BasicScheduler", json!({"scheduler": "normal", "steps": 9, "denoise": 1.0}));
+    let mut recipe = plain("x");
+    recipe.settings.scheduler = Some("dpmpp_2m_karras".into());
+    let out = inject(&workflow, &recipe);
+    assert_eq!(out["31"]["inputs"]["sampler_name"], "dpmpp_2m");
+    assert_eq!(out["33"]["inputs"]["scheduler"], "karras");
+}
+
 /// Files come from anybody: links in a ring, to nowhere, to outputs that are none.
 #[test]
 fn rings_and_loose_links_end() {

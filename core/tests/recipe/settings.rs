@@ -107,6 +107,9 @@ fn the_command_line_writes_every_field() {
     assert_eq!(settings.set_text("loras", "a:0.5, b").unwrap(), ["loras"]);
     let named: Vec<&str> = settings.loras.iter().map(|l| l.name.as_str()).collect();
     assert_eq!(named, ["a", "b"]);
+    settings.set_text("loras", r#"[{"name": "c:d", "weight": 2}]"#).unwrap();
+    assert_eq!(settings.loras, [Lora { name: "c:d".into(), weight: 2.0 }]);
+    assert!(settings.set_text("loras", "[c").is_err());
     settings.set_text("steps", "").unwrap();
     assert_eq!(settings.steps, None, "an empty value takes a field back");
     assert_eq!(settings.set_text("size", "640").unwrap(), ["width", "height"]);

@@ -67,6 +67,9 @@ impl Field {
     }
 }
 
+/// Keys that say what their value is, wherever they stand.
+const NAMES_OF: [&str; 4] = ["sampler_name", "scheduler", "ckpt_name", "lora_name"];
+
 /// An input of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Site {
@@ -201,7 +204,8 @@ fn written_at(graph: Graph<'_>, node: &str, field: Field) -> Vec<Site> {
     let literal = |key: &&str| graph.literal(node, key).is_some_and(|v| field.takes(v));
     let mut keys: Vec<&str> = field.keys().iter().copied().filter(literal).collect();
     if keys.is_empty() {
-        let all = graph.inputs(node).map(|(key, _)| key);
+        // A sampler's name is no schedule's, though both are texts.
+        let all = graph.inputs(node).map(|(key, _)| key).filter(|key| !NAMES_OF.contains(key));
         let only: Vec<&str> = all.filter(literal).collect();
         keys = if only.len() == 1 { only } else { Vec::new() };
     }
