@@ -259,7 +259,8 @@ mod tests {
         let watched = dog.images(&[7], Some(3));
         let now = dog.lock().call.as_ref().unwrap().until.unwrap();
         let due = |seconds| dog.due(&mut dog.lock(), at(now, seconds));
-        assert_eq!(due(-0.1), Due::Nothing);
+        let before = now - Duration::from_millis(100);
+        assert_eq!(dog.due(&mut dog.lock(), before), Due::Nothing);
         assert_eq!(dog.overdue(), None);
         assert_eq!(due(0.0), Due::Raise);
         assert!(dog.overdue().unwrap().contains("--image-timeout 3s"));
