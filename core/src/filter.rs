@@ -64,24 +64,22 @@ impl Filter {
 fn tokens(text: &str) -> Vec<(usize, &str)> {
     let mut out = Vec::new();
     let mut start = None;
-    let mut characters = 0;
-    for (at, c) in text.char_indices() {
+    for (character, (at, c)) in text.char_indices().enumerate() {
         let separates = c.is_whitespace() || matches!(c, '(' | ')');
         match (separates, start) {
-            (true, Some((from, character))) => {
-                out.push((character, &text[from..at]));
+            (true, Some((from, first))) => {
+                out.push((first, &text[from..at]));
                 start = None;
             }
-            (false, None) => start = Some((at, characters)),
+            (false, None) => start = Some((at, character)),
             _ => {}
         }
         if matches!(c, '(' | ')') {
-            out.push((characters, &text[at..=at]));
+            out.push((character, &text[at..=at]));
         }
-        characters += 1;
     }
-    if let Some((from, character)) = start {
-        out.push((character, &text[from..]));
+    if let Some((from, first)) = start {
+        out.push((first, &text[from..]));
     }
     out
 }

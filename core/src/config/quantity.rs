@@ -36,7 +36,7 @@ pub fn show_size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match UNITS.iter().find(|(factor, _)| bytes >= *factor) {
-        Some((factor, unit)) if bytes % factor == 0 => format!("{}{unit}", bytes / factor),
+        Some((factor, unit)) if bytes.is_multiple_of(*factor) => format!("{}{unit}", bytes / factor),
         Some((factor, unit)) => format!("{:.1}{unit}", bytes as f64 / *factor as f64),
         None => format!("{bytes}B"),
     }
@@ -45,8 +45,8 @@ pub fn show_size(bytes: u64) -> String {
 /// Seconds with the largest unit that leaves a whole number.
 pub fn show_duration(seconds: u64) -> String {
     match seconds {
-        s if s > 0 && s % 3600 == 0 => format!("{}h", s / 3600),
-        s if s > 0 && s % 60 == 0 => format!("{}m", s / 60),
+        s if s > 0 && s.is_multiple_of(3600) => format!("{}h", s / 3600),
+        s if s > 0 && s.is_multiple_of(60) => format!("{}m", s / 60),
         s => format!("{s}s"),
     }
 }
@@ -76,7 +76,7 @@ mod tests {
         #[test]
         fn what_is_shown_reads_back(seconds in 1..=WEEK, mebibytes in 1_u64..1 << 20) {
             prop_assert_eq!(parse_duration(&show_duration(seconds)), Some(seconds));
-            if mebibytes % 1024 == 0 || mebibytes < 1024 {
+            if mebibytes.is_multiple_of(1024) || mebibytes < 1024 {
                 let shown = show_size(mebibytes << 20);
                 prop_assert_eq!(parse_size(&shown), Some(mebibytes << 20));
             }

@@ -40,7 +40,7 @@ impl Betting {
 
     pub fn push(&mut self, value: f64) -> Result<(), OutOfBounds> {
         // A rounding error past the end of the range is no broken promise.
-        if !(value.abs() <= self.bound * (1.0 + 1e-9)) {
+        if value.is_nan() || value.abs() > self.bound * (1.0 + 1e-9) {
             return Err(OutOfBounds { value, bound: self.bound });
         }
         let sign = match self.claim {
