@@ -7,7 +7,7 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +36,19 @@ class Adapter:
     """
 
     def __init__(
-        self, name: str, target: Any, *, device: str, sources: Callable[[], Sequence[Path]] = list
+        self,
+        name: str,
+        target: Any,
+        *,
+        device: str,
+        sources: Callable[[], Sequence[Path]] = list,
+        made_with: Mapping[str, Any] | None = None,
     ) -> None:
-        """``sources`` are the files that stand for an object without a fingerprint of its own."""
+        """``sources`` are the files, and ``made_with`` the options, that stand for an object without a fingerprint of
+        its own.
+        """
         self.name, self._target, self._device, self._sources = name, target, device, sources
+        self._made_with = dict(made_with or {})
         self._call = Call.of(name, target)
         single = self._call.form is Form.SINGLE
         size = 1 if single else getattr(target, "batch_size", DEFAULT_BATCH_SIZE)
@@ -61,7 +70,8 @@ class Adapter:
         total = hashlib.sha256()
         for source in self._sources():
             total.update(hashlib.sha256(source.read_bytes()).digest())
-        total.update(json.dumps(self.describe(), sort_keys=True).encode())
+        said = {**self.describe(), "made_with": self._made_with}
+        total.update(json.dumps(said, sort_keys=True).encode())
         return total.hexdigest()
 
     def describe(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _OURS = (
     "return_dict",
     "num_images_per_prompt",
 )
-#: Room for activations beside the weights, as a share of them; measured on SD 1.5 and SDXL at their own sizes.
+#: Room for activations beside the weights, as a share of them: an estimate, since it grows with the image's size.
 _WORK_SPACE = 1.25
 
 

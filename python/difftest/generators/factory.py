@@ -51,7 +51,11 @@ def load(name: str, asked: Options) -> Adapter:
         )
     if not took_options:
         _refuse_options(name, asked)
-    return Adapter(name, target, device=asked.device, sources=lambda: _sources(root))
+    # The settings of the recipe are known to the engine; what else the factory was told, to us alone.
+    told = {key: value for key, value in asked.options.items() if key not in SECRETS}
+    return Adapter(
+        name, target, device=asked.device, sources=lambda: _sources(root), made_with=told
+    )
 
 
 def _import(module_name: str, name: str, root: Path) -> ModuleType:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from difftest import plugins
 from difftest.errors import DifftestError, GeneratorError
 from difftest.generators.adapter import Adapter
+from difftest.generators.options import SECRETS
 from difftest.prints import to_stderr
 from difftest.traces import describe
 
@@ -34,4 +35,11 @@ def load(entry: EntryPoint, options: Options) -> Adapter:
         raise GeneratorError(
             f"the generator {plugins.origin(entry)} did not load: {describe(broken)}"
         ).with_traceback(broken.__traceback__) from broken
-    return Adapter(entry.name, target, device=options.device)
+    told = {key: value for key, value in options.options.items() if key not in SECRETS}
+    version = plugins.origin(entry)
+    return Adapter(
+        entry.name,
+        target,
+        device=options.device,
+        made_with={"options": told, "model": options.model, "plugin": version},
+    )

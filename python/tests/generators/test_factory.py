@@ -87,6 +87,19 @@ def test_a_factory_is_told_what_it_asks_for_by_name(repository: Repository) -> N
     )
 
 
+def test_what_a_factory_was_told_is_in_the_fingerprint(repository: Repository) -> None:
+    repository.write(
+        "pipeline.py",
+        "def make(options):\n    return lambda prompt, seed: options['weights']\n",
+    )
+
+    def fingerprint(**options: Any) -> str:
+        return str(repository.generator("pipeline:make", options=options).fingerprint)
+
+    assert fingerprint(weights="a") == fingerprint(weights="a", api_key="secret")
+    assert fingerprint(weights="a") != fingerprint(weights="b")
+
+
 def test_options_that_no_factory_takes_are_refused(repository: Repository) -> None:
     repository.write("pipeline.py", PIPELINE)
     for name in ("pipeline:make", "pipeline:draw"):

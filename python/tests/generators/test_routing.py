@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,29 @@ def test_nothing_is_looked_for_before_it_is_asked_for(
     repository.write("pipeline.py", "def draw(prompt, seed): ...")
     assert repository.generator(None).name == "onnx"
     assert repository.generator("pipeline:draw").name == "pipeline:draw"
+
+
+@pytest.mark.parametrize("package", ["diffusers", "torch", "transformers"])
+def test_a_missing_package_says_how_to_install_it(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    for name in ("diffusers", "torch", "transformers"):
+        stand_in = None if name == package else types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    write_diffusers_folder(repository.root / "model")
+    with pytest.raises(difftest.MissingDependencyError) as missing:
+        repository.generator(None, "model")
+    assert str(missing.value) == (
+        f"the generator `diffusers` needs the package `{package}`, which is not installed here: "
+        "pip install 'difftest[diffusers]'"
+    )
+
+
+def test_a_server_is_spoken_to_by_the_native_module(repository: Repository) -> None:
+    with pytest.raises(difftest.DifftestError, match=r"127\.0\.0\.1"):
+        repository.generator("a1111", options={"url": "http://127.0.0.1:9"})
+    with pytest.raises(difftest.DifftestError, match="did you mean `url`"):
+        repository.generator("comfyui", options={"urll": "http://127.0.0.1:9"})
 
 
 @pytest.mark.parametrize(
