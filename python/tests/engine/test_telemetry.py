@@ -93,3 +93,28 @@ def test_what_no_one_can_call_is_refused() -> None:
 
     with pytest.raises(difftest.ConfigurationError, match="a function of one event"):
         difftest.subscribe("print")  # type: ignore[type-var]
+
+
+def test_a_slow_subscriber_misses_nothing(repository: Any, read_events: Any) -> None:
+    """More events than may wait: the run waits for it, without holding what it needs to go on."""
+    slow = """
+import time
+
+@difftest.subscribe
+def slow(event):
+    if event["event"] == "run_started":
+        time.sleep(2)
+"""
+    many = """
+@difftest.test(prompts=["a"], metrics=["brightness"], seeds=list(range(3000)))
+def test_many():
+    pass
+"""
+    repository.write_test("tests/test_a.py", SUBSCRIBED + slow + many)
+    finished, _ = repository.run("--run-dir", "run")
+    assert finished.code == 0, finished.err
+    assert "do not keep up" not in finished.err
+    events = read_events(repository.root / "run/events.jsonl")
+    assert len(events) > 6000
+    seen = (repository.root / "seen.jsonl").read_text().splitlines()
+    assert len(seen) == len(events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from typing import Any
 
@@ -261,3 +262,51 @@ def test_on_another_thread_a_run_works_and_no_signal_ends_the_process(hanging: A
     report = json.loads((hanging.root / "results.json").read_text())
     assert len(report["results"][0]["images"]) == 2
     assert "could not be ended" in report["results"][0]["failures"][0]["reason"]
+
+
+def test_ctrl_c_ends_a_run_whose_metric_hangs(repository: Any) -> None:
+    repository.write(
+        "tests/test_a.py",
+        """
+        import time
+
+        import difftest
+
+
+        @difftest.metric("endless", range=(0.0, 1.0))
+        def endless(array):
+            time.sleep(3600)
+
+
+        @difftest.test(prompts=["a"], metrics=["endless"], seeds=[1])
+        def test_endless():
+            pass
+        """,
+    )
+    process = repository.start("run", "--run-dir", "run")
+    stream = repository.root / "run/events.jsonl"
+    while not (stream.exists() and "cell_generated" in stream.read_text()):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert '"run_finished"' in stream.read_text().splitlines()[-1]
+
+
+def test_a_baseline_that_hangs_is_one_that_failed(hanging: Any) -> None:
+    hanging.write(
+        "tests/test_a.py",
+        """
+        import difftest
+
+
+        @difftest.visual_regression(prompts=["first", "asleep", "last"], seeds=[1])
+        def test_look():
+            pass
+        """,
+    )
+    arguments = ("--generator", "hanging:make", "--image-timeout", "1s")
+    finished = hanging.difftest("baseline", "save", *arguments)
+    assert finished.code == 2
+    assert "longer than --image-timeout 1s" in finished.err
+    assert "3 baselines: 2 new, 1 failed" in finished.out

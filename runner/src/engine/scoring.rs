@@ -184,17 +184,19 @@ impl Scorer<'_> {
                 scores
             }
         };
-        for (look, score) in looks.iter().zip(scores) {
-            let cell = &self.tests[look.test].cells[look.cell];
-            match score {
-                Ok(value) => {
-                    let (cell, metric) = (cell.clone(), metric.info.name.clone());
-                    self.sink.emit(&Event::CellScored { cell, metric, value })?;
+        // Who reads the events along may need the interpreter to take them.
+        py.detach(|| {
+            looks.iter().zip(scores).try_for_each(|(look, score)| {
+                let cell = &self.tests[look.test].cells[look.cell];
+                match score {
+                    Ok(value) => {
+                        let (cell, metric) = (cell.clone(), metric.info.name.clone());
+                        self.sink.emit(&Event::CellScored { cell, metric, value })
+                    }
+                    Err(failure) => cell_failed(self.sink, cell, failure),
                 }
-                Err(failure) => cell_failed(self.sink, cell, failure)?,
-            }
-        }
-        Ok(())
+            })
+        })
     }
 
     /// Shows a batch metric the images of each test. What breaks it breaks its one score.

@@ -104,7 +104,8 @@ impl<'a> Session<'a> {
             false => done.map(|()| RunStatus::Error),
             true => {
                 let ended = done.map(|()| self.sink.read(judgement::status));
-                let closed = self.say_end(&ended);
+                // Who reads the events along may need the interpreter to take them.
+                let closed = py.detach(|| self.say_end(&ended));
                 closed.and(ended.map(|(status, _)| status))
             }
         };
@@ -155,7 +156,7 @@ impl<'a> Session<'a> {
             let reading = std::thread::spawn(move || reading.run());
             *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
         }
-        self.announce(Some(loaded), generator.as_ref().ok())?;
+        py.detach(|| self.announce(Some(loaded), generator.as_ref().ok()))?;
         let generator = generator?;
         let done = self.pipeline(py, bridge, loaded, &generator);
         done.and(bridge.unload(&generator))
