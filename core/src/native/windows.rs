@@ -65,18 +65,23 @@ pub fn mean(pair: &impl Pair, factors: Factors) -> f64 {
     let strips = samples.div_ceil(STRIP);
     // How many threads share the work decides the bands, and only them: a row's sum is the same
     // in every band, and the sums are added in the picture's order.
-    let bands = (rayon::current_num_threads().div_ceil(strips)).clamp(1, rows.div_ceil(LEAST_BAND));
+    let threads = rayon::current_num_threads();
+    let bands = threads.div_ceil(strips).clamp(1, rows.div_ceil(LEAST_BAND));
     let band = rows.div_ceil(bands);
-    let sums: Vec<Vec<f64>> = (0..strips * bands)
-        .into_par_iter()
-        .map(|task| {
-            let (strip, band_index) = (task / bands, task % bands);
-            let first = strip * STRIP;
-            let (top, end) = (band_index * band, rows.min((band_index + 1) * band));
-            let inside = STRIP.min(samples - first);
-            Arch::new().dispatch(Band { pair, factors, first, inside, top, end })
-        })
-        .collect();
+    let of_band = |task: usize| {
+        let (strip, index) = (task / bands, task % bands);
+        let first = strip * STRIP;
+        let inside = STRIP.min(samples - first);
+        let (top, end) = (index * band, rows.min((index + 1) * band));
+        Arch::new().dispatch(Band { pair, factors, first, inside, top, end })
+    };
+    let tasks = 0..strips * bands;
+    let sums: Vec<Vec<f64>> = if threads == 1 {
+        // Handing the work to a pool of one thread would only cost the way there and back.
+        tasks.map(of_band).collect()
+    } else {
+        tasks.into_par_iter().map(of_band).collect()
+    };
     sums.iter().flatten().sum::<f64>() / (rows * samples) as f64
 }
 
