@@ -87,7 +87,10 @@ pub fn read(texts: &[Text]) -> Option<Reading> {
             Err(why) => notes.push(format!("its `difftest` text cannot be read: {why}")),
         }
     }
-    let found = find(PARAMETERS).map(from_a1111).or_else(|| {
+    // SwarmUI and Fooocus write JSON of their own by the same keyword.
+    let infotext = find(PARAMETERS)
+        .filter(|text| !serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object()));
+    let found = infotext.map(from_a1111).or_else(|| {
         let prompt = find("prompt").and_then(json_of_python).and_then(|w| from_comfyui(&w));
         prompt.or_else(|| {
             let drawn = json_of_python(find("workflow")?)?;

@@ -108,6 +108,12 @@ fn ours_is_read_before_the_others() {
     }
     assert_eq!(recipe::read(&[text("difftest", "{")]), None);
     assert_eq!(recipe::read(&[text("Software", "paint")]), None);
+    // SwarmUI's and Fooocus' JSON by A1111's keyword is no text of A1111's.
+    assert_eq!(recipe::read(&[text("parameters", "{\"sui_image_params\": {}}")]), None);
+    let wildcards = recipe::read(&[text("parameters", a1111_text("{red|blue} cat"))]).unwrap();
+    assert_eq!(wildcards.prompt.as_deref(), Some("{red|blue} cat"));
+    let bare = recipe::read(&[text("parameters", "only a prompt")]).unwrap();
+    assert_eq!(bare.notes, ["it has no line of settings (`Steps: …, Sampler: …`)"]);
 }
 
 fn a1111_text(prompt: &str) -> String {

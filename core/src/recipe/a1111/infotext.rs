@@ -93,6 +93,9 @@ pub fn parse(text: &str) -> Infotext {
     let (prompt, loras) = lora_tags::taken(&prompt);
     let mut info = Infotext { prompt, negative_prompt: negative, ..Infotext::default() };
     info.settings.loras = loras;
+    if pairs.is_empty() {
+        info.notes.push("it has no line of settings (`Steps: …, Sampler: …`)".to_owned());
+    }
     let value = |key: &str| pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
     if let Some(sampler) = value("Sampler") {
         // Versions since 1.9 write both; Forge leaves the type out where the sampler has its own.
