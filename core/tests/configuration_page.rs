@@ -13,10 +13,8 @@ fn page() -> String {
 #[test]
 fn the_table_has_every_key_and_no_other() {
     let page = page();
-    let documented: BTreeSet<&str> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
-        .collect();
+    let documented: BTreeSet<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert_eq!(documented, KEYS.into_iter().collect());
 }
 
