@@ -332,8 +332,9 @@ def sampler(kind: str, config: Mapping[str, Any], steps: int) -> Sampler:
     """The sampler of a class of diffusers and its configuration. Raises ``GeneratorError`` with what there is."""
     if kind not in SAMPLERS:
         raise GeneratorError(
-            f"the scheduler is {kind}, which the generator `onnx` does not have; {suggestion(kind, SAMPLERS)} Choose "
-            "one of those in the recipe, or the generator `diffusers`"
+            f"the scheduler is {kind}, which the generator `onnx` does not have; {suggestion(kind, SAMPLERS)} Set "
+            "the recipe's scheduler to `ddim`, `pndm`, `euler`, `euler_a`, `dpmpp_2m` or `dpmpp_2m_karras`, or choose "
+            "the generator `diffusers`"
         )
     for key in _UNKNOWN:
         if config.get(key):
