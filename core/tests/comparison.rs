@@ -199,7 +199,7 @@ fn an_unfinished_or_unreadable_head_never_passes() {
     });
     let found = verdict(Some(&base), &unreadable);
     assert_eq!(found.decision, Decision::Error);
-    assert_eq!(check::title(&found), "tests/test_b.py:3 could not be read");
+    assert_eq!(check::title(&found), "tests/test_b.py:3 cannot run");
 
     let empty = Run { status: Some(RunStatus::Error), ..Run::default() };
     assert_eq!(verdict(Some(&base), &empty).decision, Decision::Error);

@@ -74,7 +74,7 @@ def test_a_syntax_error_names_its_file_and_line(house: House) -> None:
     file, line = SYNTAX_ERROR_AT.split(":")
     notes = check["output"]["annotations"]
     assert [(n["path"], n["start_line"]) for n in notes] == [(file, int(line))]
-    assert line in house.comment_of(REPO, number, "could not be read")["body"]
+    assert line in house.comment_of(REPO, number, "cannot run")["body"]
 
 
 def test_a_broken_configuration_fails_on_its_line(house: House) -> None:

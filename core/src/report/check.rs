@@ -83,7 +83,7 @@ pub fn title(comparison: &Comparison) -> String {
         let more = comparison.collection_errors.len() - 1;
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         return plain(
-            &format!("{}:{} could not be read{more}", error.place.file, error.place.line),
+            &format!("{}:{} cannot run{more}", error.place.file, error.place.line),
             200,
         );
     }

@@ -30,13 +30,13 @@ fn render(report: &RunReport, room: Room) -> String {
         let at = format!("{}:{}", error.place.file, error.place.line);
         let _ = writeln!(
             out,
-            "⚠️ {} could not be read as tests: {}\n",
+            "⚠️ {} cannot run: {}\n",
             code(&at),
             prose(&error.message)
         );
     }
     let unread = report.collection_errors.len();
-    sections::more(&mut out, unread, room.rows, "files that could not be read");
+    sections::more(&mut out, unread, room.rows, "that cannot run");
     // Those that did not pass first: they are the last to be left out.
     let mut tests: Vec<&TestReport> = report.results.iter().collect();
     tests.sort_by_key(|t| t.passed);

@@ -25,12 +25,12 @@ pub(super) fn verdicts(comparison: &Comparison, room: Room) -> String {
         let at = format!("{}:{}", error.place.file, error.place.line);
         let _ = writeln!(
             out,
-            "\n⚠️ {} could not be read as tests: {}",
+            "\n⚠️ {} cannot run: {}",
             code(&at),
             prose(&error.message)
         );
     }
-    more(&mut out, comparison.collection_errors.len(), room.rows, "files that could not be read");
+    more(&mut out, comparison.collection_errors.len(), room.rows, "that cannot run");
     out
 }
 

@@ -43,7 +43,7 @@ pub fn summary(run: &Run, trends: &[Trend], look: Look) -> String {
         page.blank();
         page.line(
             0,
-            &[(Ink::Bad, "! "), (Ink::Bold, &at), (Ink::Plain, " could not be read as tests")],
+            &[(Ink::Bad, "! "), (Ink::Bold, &at), (Ink::Plain, " cannot run")],
         );
         page.line(4, &[(Ink::Plain, &error.message)]);
     }

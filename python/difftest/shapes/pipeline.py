@@ -85,8 +85,7 @@ class ShapesPipeline:
         self._weights = Path(weights_dir) if weights_dir is not None else WEIGHTS
         self._words = Words(Path(tokenizer_file))
         self._text_encoder, self._unet = (
-            Graph(self._weights / graph, self.runtime)
-            for graph in (TEXT_ENCODER_GRAPH, UNET_GRAPH)
+            Graph(self._weights / graph, self.runtime) for graph in (TEXT_ENCODER_GRAPH, UNET_GRAPH)
         )
 
     def generate(

@@ -84,7 +84,7 @@ fn tile(name: &str, value: &str, more: Option<&str>) -> Markup {
 pub fn errors(run: &Run) -> Markup {
     html! {
         @if !run.collection_errors.is_empty() {
-            section.unread aria-label="Files that could not be read" {
+            section.unread aria-label="What cannot run" {
                 h2 { "Could not be read as tests" }
                 @for error in &run.collection_errors {
                     p { code { (error.place.file) ":" (error.place.line) } " " span.message { (error.message) } }
