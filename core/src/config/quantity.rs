@@ -36,7 +36,9 @@ pub fn show_size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match UNITS.iter().find(|(factor, _)| bytes >= *factor) {
-        Some((factor, unit)) if bytes.is_multiple_of(*factor) => format!("{}{unit}", bytes / factor),
+        Some((factor, unit)) if bytes.is_multiple_of(*factor) => {
+            format!("{}{unit}", bytes / factor)
+        }
         Some((factor, unit)) => format!("{:.1}{unit}", bytes as f64 / *factor as f64),
         None => format!("{bytes}B"),
     }

@@ -82,10 +82,7 @@ pub fn title(comparison: &Comparison) -> String {
     if let Some(error) = comparison.collection_errors.first() {
         let more = comparison.collection_errors.len() - 1;
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        return plain(
-            &format!("{}:{} cannot run{more}", error.place.file, error.place.line),
-            200,
-        );
+        return plain(&format!("{}:{} cannot run{more}", error.place.file, error.place.line), 200);
     }
     let total = comparison.tests.len();
     if total == 0 {

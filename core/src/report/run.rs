@@ -28,12 +28,7 @@ fn render(report: &RunReport, room: Room) -> String {
     let _ = writeln!(out, "{}\n", totals(report));
     for error in report.collection_errors.iter().take(room.rows) {
         let at = format!("{}:{}", error.place.file, error.place.line);
-        let _ = writeln!(
-            out,
-            "⚠️ {} cannot run: {}\n",
-            code(&at),
-            prose(&error.message)
-        );
+        let _ = writeln!(out, "⚠️ {} cannot run: {}\n", code(&at), prose(&error.message));
     }
     let unread = report.collection_errors.len();
     sections::more(&mut out, unread, room.rows, "that cannot run");

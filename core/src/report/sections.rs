@@ -23,12 +23,7 @@ pub(super) fn verdicts(comparison: &Comparison, room: Room) -> String {
     }
     for error in comparison.collection_errors.iter().take(room.rows) {
         let at = format!("{}:{}", error.place.file, error.place.line);
-        let _ = writeln!(
-            out,
-            "\n⚠️ {} cannot run: {}",
-            code(&at),
-            prose(&error.message)
-        );
+        let _ = writeln!(out, "\n⚠️ {} cannot run: {}", code(&at), prose(&error.message));
     }
     more(&mut out, comparison.collection_errors.len(), room.rows, "that cannot run");
     out

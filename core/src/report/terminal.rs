@@ -41,10 +41,7 @@ pub fn summary(run: &Run, trends: &[Trend], look: Look) -> String {
     for error in &run.collection_errors {
         let at = format!("{}:{}", error.place.file, error.place.line);
         page.blank();
-        page.line(
-            0,
-            &[(Ink::Bad, "! "), (Ink::Bold, &at), (Ink::Plain, " cannot run")],
-        );
+        page.line(0, &[(Ink::Bad, "! "), (Ink::Bold, &at), (Ink::Plain, " cannot run")]);
         page.line(4, &[(Ink::Plain, &error.message)]);
     }
     let report = run.report();
