@@ -42,13 +42,13 @@ async fn commits(repository: &Repository<'_>, pull: &PullRequest) -> Result<Comm
 async fn configuration(repository: &Repository<'_>, at: &str) -> Result<ConfigAt, GitHubError> {
     if let Some(text) = repository.file(config::FILE, at).await? {
         return Ok(match config::parse(&text, config::FILE, Variables::Unknown) {
-            Ok(config) => ConfigAt::Read(config),
+            Ok(config) => ConfigAt::Read(Box::new(config)),
             Err(error) => ConfigAt::Broken(error),
         });
     }
     let Some(text) = repository.file(PYPROJECT, at).await? else { return Ok(ConfigAt::Absent) };
     Ok(match config::parse_pyproject(&text, PYPROJECT, Variables::Unknown) {
-        Ok(Some(config)) => ConfigAt::Read(config),
+        Ok(Some(config)) => ConfigAt::Read(Box::new(config)),
         Ok(None) => ConfigAt::Absent,
         Err(error) => ConfigAt::Broken(error),
     })

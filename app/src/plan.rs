@@ -55,7 +55,7 @@ pub struct Commits {
 pub enum ConfigAt {
     Absent,
     Broken(ConfigError),
-    Read(Config),
+    Read(Box<Config>),
 }
 
 impl ConfigAt {

@@ -39,7 +39,7 @@ fn pull() -> PullRequest {
 
 fn read(text: &str) -> ConfigAt {
     match config::parse(text, config::FILE, config::Variables::Unknown) {
-        Ok(config) => ConfigAt::Read(config),
+        Ok(config) => ConfigAt::Read(Box::new(config)),
         Err(error) => ConfigAt::Broken(error),
     }
 }

@@ -21,6 +21,8 @@ const WEIGHT_BITS: u32 = 22;
 const ONE: f32 = (1 << WEIGHT_BITS) as f32;
 /// The widest vector, in floats: weights are padded to whole vectors.
 const LANES: usize = 8;
+/// Added and taken away again, it leaves a 32-bit float below 2²² as a whole number.
+const WHOLE: f32 = 12_582_912.0;
 /// Lines that are worked on together, so that a weight is loaded once for all of them.
 const LINES: usize = 8;
 
@@ -52,21 +54,34 @@ fn taps(length: usize) -> Vec<Tap> {
     let scale = length as f64 / SIDE as f64;
     let widening = scale.max(1.0);
     let support = 3.0 * widening;
-    let tap = |i: usize| {
+    let mut taps: Vec<Tap> = Vec::with_capacity(SIDE);
+    // Where the last tap's pixels lie about its centre: those that lie alike weigh alike.
+    let mut last = None;
+    for i in 0..SIDE {
         let centre = (i as f64 + 0.5) * scale;
         let first = (centre - support + 0.5).max(0.0) as usize;
         let end = ((centre + support + 0.5) as usize).min(length);
-        let weight = |x: usize| lanczos((x as f64 - centre + 0.5) / widening);
-        let raw: Vec<f64> = (first..end).map(weight).collect();
-        let sum: f64 = raw.iter().sum();
-        let mut weights = vec![0.0; raw.len().next_multiple_of(LANES)];
-        for (fixed, weight) in weights.iter_mut().zip(raw) {
-            *fixed = (weight / sum * f64::from(ONE)).round() as f32;
-        }
-        let reach = 255.0 * weights.iter().map(|weight| weight.abs()).sum::<f32>() / ONE;
-        Tap { first, weights, reach }
-    };
-    (0..SIDE).map(tap).collect()
+        let lies = (first as f64 - centre, end - first);
+        let (weights, reach) = match taps.last() {
+            Some(tap) if last == Some(lies) => (tap.weights.clone(), tap.reach),
+            _ => weights((first..end).map(|x| lanczos((x as f64 - centre + 0.5) / widening))),
+        };
+        last = Some(lies);
+        taps.push(Tap { first, weights, reach });
+    }
+    taps
+}
+
+/// Whole weights, padded to whole vectors, and the reach of their sums.
+fn weights(raw: impl Iterator<Item = f64>) -> (Vec<f32>, f32) {
+    let raw: Vec<f64> = raw.collect();
+    let sum: f64 = raw.iter().sum();
+    let mut weights = vec![0.0; raw.len().next_multiple_of(LANES)];
+    for (fixed, weight) in weights.iter_mut().zip(raw) {
+        *fixed = (weight / sum * f64::from(ONE)).round() as f32;
+    }
+    let reach = 255.0 * weights.iter().map(|weight| weight.abs()).sum::<f32>() / ONE;
+    (weights, reach)
 }
 
 /// sinc(x)·sinc(x/3) within three lobes. The sine of x follows from that of x/3.
@@ -82,8 +97,8 @@ fn lanczos(x: f64) -> f64 {
     3.0 * whole * third / (PI * x).powi(2)
 }
 
-/// The luma of `image` in 32×32 pixels, by row: whole numbers from 0 to 255.
-pub fn shrink(image: &Rgb<'_>, taps: &Taps) -> [[f32; SIDE]; SIDE] {
+/// The luma of `image` in 32×32 pixels, by row.
+pub fn shrink(image: &Rgb<'_>, taps: &Taps) -> [[u8; SIDE]; SIDE] {
     let arch = Arch::new();
     let (width, height) = (image.width(), image.height());
     // Turned by the first pass, so that the second reads along rows too.
@@ -117,12 +132,15 @@ impl Lines for LumaRows<'_> {
     }
 }
 
-struct Columns<'a>(&'a [f32]);
+struct Columns<'a>(&'a [u8]);
 
 impl Lines for Columns<'_> {
     #[inline(always)]
     fn read(&self, i: usize, line: &mut [f32]) {
-        line.copy_from_slice(&self.0[i * line.len()..(i + 1) * line.len()]);
+        let column = &self.0[i * line.len()..(i + 1) * line.len()];
+        for (to, from) in line.iter_mut().zip(column) {
+            *to = f32::from(*from);
+        }
     }
 }
 
@@ -136,11 +154,11 @@ struct Squeeze<'a, L> {
 }
 
 impl<L: Lines> WithSimd for Squeeze<'_, L> {
-    type Output = Vec<f32>;
+    type Output = Vec<u8>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let mut out = vec![0.0; SIDE * self.count];
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<u8> {
+        let mut out = vec![0; SIDE * self.count];
         // A tap may read past the end of its line, and weighs nothing there.
         let stride = self.length + LANES;
         let mut block = vec![0.0; LINES * stride];
@@ -154,17 +172,16 @@ impl<L: Lines> WithSimd for Squeeze<'_, L> {
                 // A rounding a vector, one a step of adding the vector's lanes, and the last.
                 let steps = tap.weights.len() / S::F32_LANES + S::F32_LANES + 1;
                 let doubt = steps as f32 * f32::EPSILON / 2.0 * tap.reach;
-                let (mut values, mut distances) = ([0.0; LINES], [0.0; LINES]);
-                let mut farthest = 0.0_f32;
-                for (i, sum) in sums.iter().enumerate() {
-                    let shifted = sum * (1.0 / ONE) + 0.5;
-                    let whole = shifted.floor();
-                    values[i] = whole.clamp(0.0, 255.0);
-                    distances[i] = (shifted - whole - 0.5).abs();
-                    farthest = farthest.max(distances[i]);
+                let (mut values, mut distances) = ([0; LINES], [0.0; LINES]);
+                for ((sum, value), distance) in sums.iter().zip(&mut values).zip(&mut distances) {
+                    let scaled = sum * (1.0 / ONE);
+                    let whole = (scaled + WHOLE) - WHOLE;
+                    *distance = (scaled - whole).abs();
+                    *value = whole as u8;
                 }
-                if farthest > 0.5 - doubt {
-                    for i in (0..lines).filter(|i| distances[*i] > 0.5 - doubt) {
+                let limit = 0.5 - doubt;
+                if distances.iter().fold(false, |open, distance| open | (*distance > limit)) {
+                    for i in (0..lines).filter(|i| distances[*i] > limit) {
                         values[i] = exact(&block[i * stride + tap.first..], &tap.weights);
                     }
                 }
@@ -199,10 +216,10 @@ fn sums<S: Simd>(simd: S, block: &[f32], stride: usize, tap: &Tap) -> [f32; LINE
 }
 
 /// The sum of products of whole numbers, rounded to 8 bits.
-fn exact(pixels: &[f32], weights: &[f32]) -> f32 {
+fn exact(pixels: &[f32], weights: &[f32]) -> u8 {
     let products = pixels.iter().zip(weights).map(|(pixel, weight)| *pixel as i64 * *weight as i64);
     let rounded = (products.sum::<i64>() + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS;
-    rounded.clamp(0, 255) as f32
+    rounded.clamp(0, 255) as u8
 }
 
 #[cfg(test)]
@@ -254,7 +271,7 @@ mod tests {
         let small = shrink(&image, &Taps::of(&image));
         assert_eq!(
             small.as_flattened()[..40],
-            std::array::from_fn::<_, 40, _>(|i| (i * 7 % 256) as f32)
+            std::array::from_fn::<_, 40, _>(|i| (i * 7 % 256) as u8)
         );
     }
 }
