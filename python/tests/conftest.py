@@ -15,7 +15,6 @@ import pytest
 
 from difftest import _bridge, clear_registry, imports
 
-
 TORCH_PACKAGES = ("torch", "diffusers", "transformers")
 MISSING = [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
 UNCHECKED = (

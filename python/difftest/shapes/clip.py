@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from difftest.onnx_runtime import Runtime
 from difftest.shapes.diffusers_folder import CLIP_MEAN, CLIP_STD
 from difftest.shapes.layout import CLIP_FILE, CLIP_IMAGE_GRAPH, CLIP_TEXT_GRAPH, WEIGHTS
-from difftest.onnx_runtime import Runtime
 from difftest.shapes.session import Graph, digest
 from difftest.shapes.tokenizer import TOKENIZER_FILE, Words
 from difftest.shapes.world import IMAGE_SIZE
