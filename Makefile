@@ -78,7 +78,7 @@ $(WORK)/torch/.ready: pyproject.toml
 
 test-torch: build $(WORK)/torch/.ready
 	$(call say,the torch back end on small models)
-	@DIFFTEST_REQUIRE_TORCH=1 PYTHONPATH=python $(WORK)/torch/bin/python -m pytest python/tests -m torch
+	@DIFFTEST_REQUIRE_TORCH=1 OMP_NUM_THREADS=1 PYTHONPATH=python $(WORK)/torch/bin/python -m pytest python/tests -m torch
 
 # The peers of the benchmarks, beside what the torch environment has. It is linked, not installed again.
 $(BENCH)/.ready: $(WORK)/torch/.ready
