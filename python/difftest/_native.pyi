@@ -76,7 +76,7 @@ class RemoteGenerator:
         """
 
     def describe(self) -> dict[str, Any]:
-        """What could move a bit: ``device`` is "remote", ``deterministic`` is false, ``seeds`` "seeded" or "unseeded"."""
+        """What could move a bit: ``device`` is "remote", ``deterministic`` false, ``seeds`` "seeded" or "unseeded"."""
 
     def generate(self, recipes: Sequence[Recipe]) -> RemoteImages:
         """An item for each recipe, in their order, as soon as it is there."""

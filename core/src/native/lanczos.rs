@@ -97,8 +97,8 @@ fn lanczos(x: f64) -> f64 {
     3.0 * whole * third / (PI * x).powi(2)
 }
 
-/// The luma of `image` in 32×32 pixels, by row.
-pub fn shrink(image: &Rgb<'_>, taps: &Taps) -> [[u8; SIDE]; SIDE] {
+/// The luma of `image` in 32×32 pixels, by row: whole numbers from 0 to 255.
+pub fn shrink(image: &Rgb<'_>, taps: &Taps) -> [[f32; SIDE]; SIDE] {
     let arch = Arch::new();
     let (width, height) = (image.width(), image.height());
     // Turned by the first pass, so that the second reads along rows too.
@@ -132,15 +132,12 @@ impl Lines for LumaRows<'_> {
     }
 }
 
-struct Columns<'a>(&'a [u8]);
+struct Columns<'a>(&'a [f32]);
 
 impl Lines for Columns<'_> {
     #[inline(always)]
     fn read(&self, i: usize, line: &mut [f32]) {
-        let column = &self.0[i * line.len()..(i + 1) * line.len()];
-        for (to, from) in line.iter_mut().zip(column) {
-            *to = f32::from(*from);
-        }
+        line.copy_from_slice(&self.0[i * line.len()..(i + 1) * line.len()]);
     }
 }
 
@@ -154,11 +151,11 @@ struct Squeeze<'a, L> {
 }
 
 impl<L: Lines> WithSimd for Squeeze<'_, L> {
-    type Output = Vec<u8>;
+    type Output = Vec<f32>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<u8> {
-        let mut out = vec![0; SIDE * self.count];
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let mut out = vec![0.0; SIDE * self.count];
         // A tap may read past the end of its line, and weighs nothing there.
         let stride = self.length + LANES;
         let mut block = vec![0.0; LINES * stride];
@@ -172,12 +169,12 @@ impl<L: Lines> WithSimd for Squeeze<'_, L> {
                 // A rounding a vector, one a step of adding the vector's lanes, and the last.
                 let steps = tap.weights.len() / S::F32_LANES + S::F32_LANES + 1;
                 let doubt = steps as f32 * f32::EPSILON / 2.0 * tap.reach;
-                let (mut values, mut distances) = ([0; LINES], [0.0; LINES]);
+                let (mut values, mut distances) = ([0.0; LINES], [0.0; LINES]);
                 for ((sum, value), distance) in sums.iter().zip(&mut values).zip(&mut distances) {
                     let scaled = sum * (1.0 / ONE);
                     let whole = (scaled + WHOLE) - WHOLE;
                     *distance = (scaled - whole).abs();
-                    *value = whole as u8;
+                    *value = whole.clamp(0.0, 255.0);
                 }
                 let limit = 0.5 - doubt;
                 if distances.iter().fold(false, |open, distance| open | (*distance > limit)) {
@@ -216,10 +213,10 @@ fn sums<S: Simd>(simd: S, block: &[f32], stride: usize, tap: &Tap) -> [f32; LINE
 }
 
 /// The sum of products of whole numbers, rounded to 8 bits.
-fn exact(pixels: &[f32], weights: &[f32]) -> u8 {
+fn exact(pixels: &[f32], weights: &[f32]) -> f32 {
     let products = pixels.iter().zip(weights).map(|(pixel, weight)| *pixel as i64 * *weight as i64);
     let rounded = (products.sum::<i64>() + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS;
-    rounded.clamp(0, 255) as u8
+    rounded.clamp(0, 255) as f32
 }
 
 #[cfg(test)]
@@ -271,7 +268,7 @@ mod tests {
         let small = shrink(&image, &Taps::of(&image));
         assert_eq!(
             small.as_flattened()[..40],
-            std::array::from_fn::<_, 40, _>(|i| (i * 7 % 256) as u8)
+            std::array::from_fn::<_, 40, _>(|i| (i * 7 % 256) as f32)
         );
     }
 }

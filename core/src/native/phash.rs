@@ -33,7 +33,7 @@ fn hash(image: &Rgb<'_>, taps: &Taps) -> u64 {
 }
 
 /// The lowest frequencies of the DCT-II along both axes, not normalised.
-fn low_frequencies(pixels: &[[u8; SIDE]; SIDE]) -> [f64; LOW * LOW] {
+fn low_frequencies(pixels: &[[f32; SIDE]; SIDE]) -> [f64; LOW * LOW] {
     let cosines: [[f64; SIDE]; LOW] = std::array::from_fn(|k| {
         std::array::from_fn(|n| (PI * k as f64 * (2 * n + 1) as f64 / (2 * SIDE) as f64).cos())
     });
