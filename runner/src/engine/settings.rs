@@ -323,8 +323,10 @@ mod tests {
         };
         let shown = show(&resolve(&args, dir.path()).unwrap());
         let line = |key: &str| shown.lines().find(|l| l.starts_with(key)).unwrap().to_owned();
+        let steps = line("recipe.steps");
+        let (value, origin) = steps.split_once('#').unwrap();
         assert!(
-            line("recipe.steps").ends_with("= 4                      # command line, --recipe"),
+            value.trim_end().ends_with("= 4") && origin == " command line, --recipe",
             "{shown}"
         );
         assert!(line("recipe.guidance").ends_with("# difftest.toml:4"), "{shown}");
