@@ -13,11 +13,11 @@ const CONFIG: &str = "[suites.shapes]\ntest_dir = \"tests\"\ngenerator = \"pipel
 const TESTS: &str = r#"
 import difftest
 
-@difftest.metric("sharpness", range=(0.0, 255.0))
-def sharpness(array):
+@difftest.metric("edge_strength", range=(0.0, 255.0))
+def edge_strength(array):
     return float(array.std())
 
-@difftest.test(prompts=["a red circle", "a blue square"], metrics=["sharpness"], seeds=[1, 2])
+@difftest.test(prompts=["a red circle", "a blue square"], metrics=["edge_strength"], seeds=[1, 2])
 def test_sharp():
     pass
 
