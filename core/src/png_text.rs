@@ -128,11 +128,6 @@ fn crc(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Whether these bytes begin as a PNG file does.
-pub fn is_png(bytes: &[u8]) -> bool {
-    bytes.starts_with(&SIGNATURE)
-}
-
 /// Width and height in pixels, as the file's header says.
 ///
 /// # Errors

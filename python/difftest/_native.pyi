@@ -29,7 +29,7 @@ def builtin_metrics() -> str:
 def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
     """The PNG file of a ``uint8 (height, width, 3)`` image, as a run writes it."""
 
-def decode_png(file: bytes) -> npt.NDArray[np.uint8]:
+def decode_image(file: bytes) -> npt.NDArray[np.uint8]:
     """The ``uint8 (height, width, 3)`` pixels of a PNG file, as a run reads a reference."""
 
 def expand(template: str, variables: dict[str, list[str]], combine: str = "product") -> list[str]:

@@ -42,7 +42,7 @@ mod _native {
     #[pymodule_export]
     use super::cli::cli_main;
     #[pymodule_export]
-    use super::native::{builtin_metrics, decode_png, encode_png, native_metric, ssim};
+    use super::native::{builtin_metrics, decode_image, encode_png, native_metric, ssim};
     #[pymodule_export]
     use super::recipe::{
         check_recipe, diffusers_names, diffusers_scheduler, read_recipe, recipe_to_diffusers,

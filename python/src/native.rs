@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use difftest_core::metric::METRICS;
 use difftest_core::native;
 use difftest_core::pixels::{PixelError, Rgb};
-use difftest_runner::engine::png;
+use difftest_runner::engine::{decode, png};
 use numpy::ndarray::Array3;
 use numpy::{IntoPyArray, PyArray3, PyReadonlyArray3, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -90,10 +90,10 @@ pub fn encode_png<'py>(py: Python<'py>, image: Image<'py>) -> PyResult<Bound<'py
     Ok(PyBytes::new(py, &bytes))
 }
 
-/// The pixels of a PNG file, as a run reads a reference: `uint8 (height, width, 3)`.
+/// The pixels of a PNG, JPEG or WebP file, as a run reads a reference: `uint8 (height, width, 3)`.
 #[pyfunction]
-pub fn decode_png<'py>(py: Python<'py>, file: &[u8]) -> PyResult<Bound<'py, PyArray3<u8>>> {
-    let image = py.detach(|| png::decode(file)).map_err(refused)?;
+pub fn decode_image<'py>(py: Python<'py>, file: &[u8]) -> PyResult<Bound<'py, PyArray3<u8>>> {
+    let image = py.detach(|| decode::decode(file)).map_err(refused)?;
     let shape = (image.height() as usize, image.width() as usize, 3);
     Ok(Array3::from_shape_vec(shape, image.into_raw()).map_err(refused)?.into_pyarray(py))
 }

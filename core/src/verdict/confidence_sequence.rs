@@ -4,6 +4,8 @@
 //! Unlike a fixed-n interval it holds at every sample size at once, so that looking early, or
 //! again after more images, costs nothing of the error rate.
 
+use super::asymptotic::rho_squared;
+
 /// The fewest independent units the asymptotics are trusted with.
 pub const MIN_UNITS: usize = 10;
 
@@ -14,12 +16,6 @@ pub struct Interval {
     pub lower: f64,
     pub upper: f64,
     pub units: usize,
-}
-
-/// ρ, which makes the sequence tightest at `units` (their equation for ρ(t*), α one-sided).
-fn rho_squared(alpha: f64, units: usize) -> f64 {
-    let a = -2.0 * alpha.ln();
-    (a + (a + 1.0).ln()) / units as f64
 }
 
 /// One-sided bounds at level `alpha` each on the mean of `values`, tuned for `planned` units:
@@ -33,7 +29,7 @@ pub fn interval(values: &[f64], planned: usize, alpha: f64) -> Option<Interval> 
     let t = values.len() as f64;
     let mean = values.iter().sum::<f64>() / t;
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (t - 1.0);
-    let rho2 = rho_squared(alpha, planned.max(values.len()));
+    let rho2 = rho_squared(alpha, planned.max(values.len()) as u64);
     let k = t * rho2 + 1.0;
     let half = (variance * 2.0 * k / (t * t * rho2) * (k.sqrt() / (2.0 * alpha)).ln_1p()).sqrt();
     Some(Interval { mean, lower: mean - half, upper: mean + half, units: values.len() })

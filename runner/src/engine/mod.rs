@@ -18,7 +18,7 @@ mod asked;
 mod baseline;
 mod bridge;
 mod cache;
-mod decode;
+pub mod decode;
 mod error;
 mod estimate;
 mod files;

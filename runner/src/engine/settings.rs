@@ -352,4 +352,16 @@ mod tests {
         let message = command_line(&mut settings, &args, &[]).unwrap_err().to_string();
         assert!(message.contains("--recipe `steps`"), "{message}");
     }
+
+    #[test]
+    fn every_key_is_an_option_but_those_that_the_page_names() {
+        let command = <RunArgs as clap::Args>::augment_args(clap::Command::new("run"));
+        let options: Vec<&str> = command.get_arguments().filter_map(|a| a.get_long()).collect();
+        let missing: Vec<&str> = KEYS
+            .into_iter()
+            .filter(|key| !options.contains(&key.replace('_', "-").trim_end_matches('s')))
+            .filter(|key| !options.contains(&key.replace('_', "-").as_str()))
+            .collect();
+        assert_eq!(missing, ["cache_limit", "labels", "network"]);
+    }
 }

@@ -8,10 +8,10 @@ use difftest_core::event::{Environment, ImageRef};
 use difftest_core::recipe::{Recipe, RecipeSettings};
 
 use super::cache::{Cache, CacheKey};
+use super::decode::decode;
 use super::error::EngineError;
 use super::native_stage::Kept;
 use super::plan::PlannedTest;
-use super::png;
 
 /// A cell to be worked on.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +84,7 @@ impl Shelf<'_> {
     fn resumed(&self, job: &CellJob) -> Option<Kept> {
         let (image, scores) = job.resumed.as_ref()?;
         let bytes = std::fs::read(self.images_dir.join(format!("{}.png", image.sha256))).ok()?;
-        let pixels = png::decode(&bytes).ok()?;
+        let pixels = decode(&bytes).ok()?;
         Some(Kept { bytes, pixels, resumed: Some((image.clone(), scores.clone())) })
     }
 
@@ -92,7 +92,7 @@ impl Shelf<'_> {
         let cache = self.cache?.cache;
         let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = lock().get(key)?;
-        match png::decode(&bytes) {
+        match decode(&bytes) {
             Ok(pixels) => Some(Kept { bytes, pixels, resumed: None }),
             Err(_) => {
                 lock().forget(key);
