@@ -130,6 +130,10 @@ pub enum Event {
         /// Attempts before the last one.
         #[serde(default, skip_serializing_if = "is_zero")]
         retries: u32,
+        /// The machine or the service failed, not what is under test: a hosted back end that does
+        /// not answer, a full disk.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        infra: bool,
     },
     CellScored {
         #[serde(flatten)]
@@ -143,6 +147,11 @@ pub enum Event {
         metric: String,
         #[serde(flatten)]
         score: BatchScore,
+    },
+    /// A run that is steered (`--steer`) has said everything of the images it was told to make,
+    /// and waits for its next command. Round 0 is before the first image.
+    RoundFinished {
+        round: u32,
     },
     VerdictChanged {
         test: TestId,
@@ -205,6 +214,10 @@ pub struct BatchScore {
     /// What a reader must know of it, for instance its bias at so few images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What it would be of other prompts: bootstrap replicates, whose weights depend on replicate
+    /// and prompt alone. Those of two runs are pairs. Empty where the metric has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicates: Vec<f64>,
 }
 
 /// A line of an event stream that is not an event.

@@ -28,15 +28,28 @@ pub struct Run {
     pub duration_ms: f64,
     pub cells_planned: u64,
     pub cells_done: u64,
+    /// Of a run that was steered: how far it was whenever it had asked what to do next.
+    pub rounds: Vec<Round>,
     /// Where each test is, a hint to find it by: a search for every event would make the fold
     /// quadratic in the number of tests.
     pub index: HashMap<TestId, usize>,
+}
+
+/// A look at a steered run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    pub number: u32,
+    /// How many images of each test were there.
+    pub cells: BTreeMap<TestId, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestRun {
     pub spec: TestSpec,
     pub cells: BTreeMap<CellKey, CellRun>,
+    /// Images of seeds that the test does not name, made to confirm what its own seeds showed.
+    /// They are kept apart from everything else that is said of the test, its baseline above all.
+    pub confirmation: BTreeMap<CellKey, CellRun>,
     /// By the batch metric's name.
     pub batch_scores: BTreeMap<String, BatchScore>,
     pub peak: Peak,
@@ -51,6 +64,8 @@ pub struct CellRun {
     pub image: Option<ImageRef>,
     pub scores: BTreeMap<String, f64>,
     pub failure: Option<String>,
+    /// The failure is the machine's or a service's, not that of what is under test.
+    pub infra: bool,
     /// The traceback of the failure, where there is one.
     pub trace: Option<String>,
     /// Its share of the batch's time; 0 from the cache.
@@ -128,6 +143,7 @@ impl Run {
                     self.tests.iter().enumerate().map(|(i, t)| (t.spec.id.clone(), i)).collect();
                 self.cells_planned = *cells;
                 self.cells_done = self.tests.iter().map(|t| t.cells.len() as u64).sum();
+                self.rounds.clear();
                 (self.status, self.reason) = (None, None);
                 self.collection_errors.clear();
             }
@@ -143,11 +159,12 @@ impl Run {
                     self.cells_done += u64::from(first);
                 }
             }
-            Event::CellFailed { cell, reason, trace, retries } => {
+            Event::CellFailed { cell, reason, trace, retries, infra } => {
                 // A cell whose image came and whose metric broke says both.
                 if let Some(cell) = self.cell(cell) {
                     let first = !cell.is_done();
                     cell.failure = Some(reason.clone());
+                    cell.infra = *infra;
                     cell.trace.clone_from(trace);
                     cell.retries = cell.retries.max(*retries);
                     self.cells_done += u64::from(first);
@@ -180,6 +197,10 @@ impl Run {
                 self.reason.clone_from(reason);
                 self.duration_ms = *duration_ms;
             }
+            Event::RoundFinished { round } => self.rounds.push(Round {
+                number: *round,
+                cells: self.tests.iter().map(|t| (t.spec.id.clone(), t.cells.len())).collect(),
+            }),
             Event::TestStarted { .. }
             | Event::VerdictChanged { .. }
             | Event::Telemetry { .. }
@@ -226,7 +247,10 @@ impl Run {
     }
 
     fn cell(&mut self, key: &CellKey) -> Option<&mut CellRun> {
-        Some(self.test_mut(&key.test)?.cells.entry(key.clone()).or_default())
+        let test = self.test_mut(&key.test)?;
+        let own = test.spec.seeds.contains(&key.seed);
+        let cells = if own { &mut test.cells } else { &mut test.confirmation };
+        Some(cells.entry(key.clone()).or_default())
     }
 
     /// The JSON of `--output`.
@@ -256,6 +280,7 @@ impl TestRun {
         Self {
             spec,
             cells: BTreeMap::new(),
+            confirmation: BTreeMap::new(),
             batch_scores: BTreeMap::new(),
             peak: Peak::default(),
             outcome: None,

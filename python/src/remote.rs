@@ -177,6 +177,7 @@ fn shown(py: Python<'_>, item: Item) -> PyResult<Py<PyAny>> {
     match item.result {
         Ok(made) => generated(py, made, item.retries),
         Err(error) => {
+            let infra = error.is_the_services();
             let class = match error {
                 ImageError::TimedOut { .. } => "TimeoutError",
                 _ => "GeneratorError",
@@ -184,6 +185,7 @@ fn shown(py: Python<'_>, item: Item) -> PyResult<Py<PyAny>> {
             let error =
                 py.import("difftest.errors")?.getattr(class)?.call1((error.to_string(),))?;
             error.setattr("retries", item.retries)?;
+            error.setattr("infra", infra)?;
             Ok(error.unbind())
         }
     }

@@ -135,41 +135,28 @@ impl Reader<'_> {
 
     fn verdict(&self, table: &DeTable<'_>) -> Result<VerdictSettings, ConfigError> {
         let mut verdict = VerdictSettings::default();
-        for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "alpha" => {
-                    verdict.alpha = self
-                        .number(value)?
-                        .filter(|alpha| *alpha > 0.0 && *alpha < 0.5)
-                        .ok_or_else(|| {
-                            self.error(&value.span(), "`alpha` must lie between 0 and 0.5")
-                        })?;
-                }
-                "margins" => {
-                    for (metric, value) in self.as_table(value, "margins")? {
-                        let metric = metric.get_ref().as_ref();
-                        let margin = self
-                            .number(value)?
-                            .filter(|m| m.is_finite() && *m >= 0.0)
-                            .ok_or_else(|| {
-                                let message = format!(
-                                    "the margin of `{metric}` must be a number that is not negative"
-                                );
-                                self.error(&value.span(), message)
-                            })?;
-                        verdict.margins.insert(metric.to_owned(), margin);
-                    }
-                }
-                other => {
-                    return Err(self.error(&key.span(), unknown(other, &["alpha", "margins"])));
-                }
-            }
-        }
+        self.verdict_table(&mut verdict, "", table)?;
         Ok(verdict)
     }
 
-    fn number(&self, value: &Spanned<DeValue<'_>>) -> Result<Option<f64>, ConfigError> {
-        Ok(self.json(value)?.as_f64())
+    /// The keys of a table one by one, dotted.
+    fn verdict_table(
+        &self,
+        verdict: &mut VerdictSettings,
+        prefix: &str,
+        table: &DeTable<'_>,
+    ) -> Result<(), ConfigError> {
+        for (key, value) in table {
+            let name = format!("{prefix}{}", key.get_ref());
+            if matches!(name.as_str(), "margins" | "tail" | "tail.drops") {
+                self.verdict_table(verdict, &format!("{name}."), self.as_table(value, &name)?)?;
+            } else {
+                verdict
+                    .set(&name, &self.json(value)?)
+                    .map_err(|e| self.error(&key.span(), e))?;
+            }
+        }
+        Ok(())
     }
 
     /// The value as JSON, its variables expanded.

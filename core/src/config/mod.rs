@@ -17,8 +17,9 @@
 //! timeout = "20m"                # taken from the base commit
 //! network = false                # taken from the base commit
 //!
-//! [verdict]
+//! [verdict]                      # taken from the base commit
 //! alpha = 0.05
+//! budget = "10m"
 //! margins = { clip_score = 0.02 }
 //! ```
 
@@ -26,15 +27,17 @@ mod expand;
 mod file;
 mod quantity;
 mod settings;
+mod verdict;
 
 use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 
 pub use expand::Variables;
 pub use file::{parse, parse_pyproject};
 pub use quantity::{parse_duration, parse_size, show_duration, show_size};
 pub use settings::{Given, KEYS, Origin, SetError, Settings};
+pub use verdict::{
+    BadBudget, Budget, DROP_MARGINS, Method, TailSettings, Units, VERDICT_KEYS, VerdictSettings,
+};
 
 /// The file's name at a repository's root.
 pub const FILE: &str = "difftest.toml";
@@ -46,20 +49,6 @@ pub struct Config {
     /// By name, each with the defaults filled in.
     pub suites: BTreeMap<String, Settings>,
     pub verdict: VerdictSettings,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VerdictSettings {
-    /// The chance that a run without a real regression reports one.
-    pub alpha: f64,
-    /// Per metric, in the metric's own unit.
-    pub margins: BTreeMap<String, f64>,
-}
-
-impl Default for VerdictSettings {
-    fn default() -> Self {
-        Self { alpha: 0.05, margins: BTreeMap::new() }
-    }
 }
 
 impl Config {

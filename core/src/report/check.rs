@@ -71,9 +71,12 @@ pub struct CheckOutput {
 /// The conclusion a verdict stands for.
 pub fn conclusion(comparison: &Comparison) -> Conclusion {
     match comparison.decision {
-        Decision::Pass => Conclusion::Success,
+        Decision::Pass | Decision::Improved => Conclusion::Success,
         Decision::Inconclusive => Conclusion::Neutral,
-        Decision::Failed | Decision::Regressed | Decision::Error => Conclusion::Failure,
+        Decision::Infra => Conclusion::Cancelled,
+        Decision::Changed | Decision::Failed | Decision::Regressed | Decision::Error => {
+            Conclusion::Failure
+        }
     }
 }
 
@@ -91,7 +94,10 @@ pub fn title(comparison: &Comparison) -> String {
     let share = comparison.tests.iter().filter(|t| t.decision == comparison.decision).count();
     let what = match comparison.decision {
         Decision::Pass => "Passed",
+        Decision::Improved => "Improved",
         Decision::Inconclusive => "Inconclusive",
+        Decision::Infra => "Not judged, the machine failed",
+        Decision::Changed => "Changed",
         Decision::Failed => "Failed",
         Decision::Regressed => "Regressed",
         Decision::Error => "Could not be judged",
@@ -146,9 +152,11 @@ fn annotations(comparison: &Comparison) -> Vec<Annotation> {
     });
     let tests = comparison.tests.iter().filter_map(|test| {
         let level = match test.decision {
-            Decision::Pass => return None,
-            Decision::Inconclusive => AnnotationLevel::Notice,
-            Decision::Failed | Decision::Regressed | Decision::Error => AnnotationLevel::Failure,
+            Decision::Pass | Decision::Improved => return None,
+            Decision::Inconclusive | Decision::Infra => AnnotationLevel::Notice,
+            Decision::Changed | Decision::Failed | Decision::Regressed | Decision::Error => {
+                AnnotationLevel::Failure
+            }
         };
         let title = format!("{}: {}", test.id.name(), test.decision.as_str());
         Some(annotation(&test.place, level, &title, &test.sentences.join("\n")))

@@ -106,7 +106,7 @@ fn section(
             }
             let metrics = sections::metrics(comparison, room);
             if !metrics.is_empty() {
-                let open = if comparison.decision == Decision::Pass { "" } else { " open" };
+                let open = if comparison.decision.is_good() { "" } else { " open" };
                 let _ = writeln!(
                     out,
                     "\n<details{open}><summary>Metrics</summary>\n\n{metrics}\n</details>"
@@ -122,9 +122,15 @@ fn section(
 /// What a reader can do now.
 fn next_step(decision: Decision) -> &'static str {
     match decision {
-        Decision::Pass => "<sub>Nothing to do.</sub>",
+        Decision::Pass | Decision::Improved => "<sub>Nothing to do.</sub>",
         Decision::Inconclusive => {
             "<sub>The pairs do not decide: more prompts would. Comment <code>/difftest run</code> to run again.</sub>"
+        }
+        Decision::Infra => {
+            "<sub>This says nothing about the change. Comment <code>/difftest run</code> once the machine or the service is well.</sub>"
+        }
+        Decision::Changed => {
+            "<sub>Different need not be worse: look at the pairs. Push a mend, or set the threshold where a change like this is welcome.</sub>"
         }
         Decision::Failed | Decision::Regressed => {
             "<sub>Push a mend, or comment <code>/difftest run</code> to run again.</sub>"

@@ -29,7 +29,10 @@ pub const MAX_COMMENT: usize = 65_000;
 pub fn badge(decision: Decision) -> &'static str {
     match decision {
         Decision::Pass => "✅ pass",
+        Decision::Improved => "✅ improved",
         Decision::Inconclusive => "⚪ inconclusive",
+        Decision::Infra => "⚠️ machine failed",
+        Decision::Changed => "❌ changed",
         Decision::Failed => "❌ failed",
         Decision::Regressed => "❌ regressed",
         Decision::Error => "⚠️ error",

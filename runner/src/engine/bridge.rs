@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use difftest_core::suite::{CollectionError, TestId, TestSpec};
-use pyo3::exceptions::{PyAssertionError, PyKeyboardInterrupt};
+use pyo3::exceptions::{PyAssertionError, PyConnectionError, PyKeyboardInterrupt, PyOSError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
 use serde::Deserialize;
@@ -25,6 +25,8 @@ pub struct Failure {
     pub trace: Option<String>,
     /// Attempts before the last one.
     pub retries: u32,
+    /// The machine's or a service's fault, not that of what is under test.
+    pub infra: bool,
 }
 
 impl Failure {
@@ -218,7 +220,19 @@ pub fn call_error(py: Python<'_>, error: &PyErr) -> CallError {
         Err(_) => message,
     };
     let trace = error.traceback(py).and_then(|t| t.format().ok());
-    // Back ends that try again say how often they did.
-    let retries = error.value(py).getattr("retries").and_then(|r| r.extract()).unwrap_or(0);
-    Failure { reason, trace, retries }.into()
+    // Back ends that try again say how often they did, and whose fault it was.
+    let said = |name: &str| error.value(py).getattr(name).ok();
+    let retries = said("retries").and_then(|r| r.extract().ok()).unwrap_or(0);
+    let infra = said("infra").and_then(|i| i.extract().ok()).unwrap_or_else(|| is_machines(py, error));
+    Failure { reason, trace, retries, infra }.into()
+}
+
+/// A connection that failed or a full disk: what the operating system says of itself.
+fn is_machines(py: Python<'_>, error: &PyErr) -> bool {
+    let full = || {
+        let number = error.value(py).getattr("errno").and_then(|n| n.extract::<i32>());
+        number.is_ok_and(|n| n == rustix::io::Errno::NOSPC.raw_os_error())
+    };
+    error.is_instance_of::<PyConnectionError>(py)
+        || (error.is_instance_of::<PyOSError>(py) && full())
 }

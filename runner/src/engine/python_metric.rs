@@ -106,6 +106,7 @@ impl Metric {
                 value: score.getattr("value")?.extract()?,
                 samples: score.getattr("samples")?.extract()?,
                 note: score.getattr("note")?.extract()?,
+                replicates: Vec::new(),
             })
         };
         let score = call().map_err(|e| self.broken(py, &e))?;

@@ -149,6 +149,6 @@ impl<'a, 's> Scribe<'a, 's> {
 }
 
 pub fn cell_failed(sink: &Sink, cell: &CellKey, failure: Failure) -> Result<(), EngineError> {
-    let Failure { reason, trace, retries } = failure;
-    sink.emit(&Event::CellFailed { cell: cell.clone(), reason, trace, retries })
+    let Failure { reason, trace, retries, infra } = failure;
+    sink.emit(&Event::CellFailed { cell: cell.clone(), reason, trace, retries, infra })
 }

@@ -100,6 +100,21 @@ pub enum ImageError {
     Interrupted,
 }
 
+impl ImageError {
+    /// Whether the service or the way to it failed, rather than what was asked of it.
+    pub fn is_the_services(&self) -> bool {
+        match self {
+            Self::Call(call) | Self::PerhapsCharged(call) => match call {
+                CallError::Connect { .. } | CallError::Lost { .. } => true,
+                CallError::Status { status, .. } => matches!(status, 429 | 500..=599),
+                _ => false,
+            },
+            Self::TimedOut { .. } => true,
+            Self::Picture(_) | Self::Recipe(_) | Self::BackEnd(_) | Self::Interrupted => false,
+        }
+    }
+}
+
 fn said_at(progress: &str) -> String {
     if progress.is_empty() { String::new() } else { format!(" ({progress})") }
 }

@@ -28,7 +28,7 @@ pub fn section(
     let compared = page.comparison.and_then(|c| c.tests.iter().find(|t| t.id == test.spec.id));
     let passed = value == "passed";
     // A regression may be found where every threshold holds.
-    let calm = passed && compared.is_none_or(|t| t.decision == Decision::Pass);
+    let calm = passed && compared.is_none_or(|t| t.decision.is_good());
     let rows = &shown.tests[index];
     html! {
         details.test id=(format!("test-{}", index + 1)) data-outcome=(value) open[!calm] {
@@ -72,10 +72,10 @@ fn outcome(test: &TestRun) -> (&'static str, &'static str, &'static str) {
 
 fn decision(decision: Decision) -> Markup {
     let class = match decision {
-        Decision::Pass => "good",
+        Decision::Pass | Decision::Improved => "good",
         Decision::Inconclusive => "none",
-        Decision::Failed | Decision::Regressed => "bad",
-        Decision::Error => "odd",
+        Decision::Changed | Decision::Failed | Decision::Regressed => "bad",
+        Decision::Infra | Decision::Error => "odd",
     };
     html! { span class={"mark " (class)} { "against base: " (decision.as_str()) } }
 }
