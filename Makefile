@@ -73,7 +73,7 @@ $(WORK)/torch/.ready: pyproject.toml
 	$(call say,PyTorch environment in .work/torch (3 GB))
 	@$(PYTHON) -m venv $(WORK)/torch
 	@$(WORK)/torch/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	@$(WORK)/torch/bin/python -m pip install --quiet --group dev --group torch --group bench
+	@$(WORK)/torch/bin/python -m pip install --quiet --group dev --group torch --group bench --group export
 	@touch $@
 
 test-torch: build $(WORK)/torch/.ready
