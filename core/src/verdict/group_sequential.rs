@@ -116,26 +116,42 @@ pub struct Look {
     pub bound: f64,
 }
 
+/// The t statistic for `claim` against `null`, at the z of equal significance: positive on the
+/// claim's side. None for fewer than two units, or equal ones.
+pub fn z(moments: &Moments, null: f64, claim: Claim) -> Option<f64> {
+    let student = student(moments)?;
+    let t = claim.sign() * (moments.mean() - null) / standard_error(moments);
+    Some(if t > 0.0 { upper_quantile(student.sf(t)) } else { -upper_quantile(student.sf(-t)) })
+}
+
 /// The look at `moments` for `claim` against `null`, with `boundary` from [`boundaries`].
-/// None for fewer than two units, or equal ones.
+/// None as for [`z`].
 pub fn look(moments: &Moments, null: f64, claim: Claim, boundary: f64) -> Option<Look> {
-    let n = moments.count() as f64;
-    let error = (moments.variance() / n).sqrt();
-    if moments.count() < 2 || error <= f64::EPSILON * moments.mean().abs() {
-        return None;
-    }
-    let student = StudentsT::new(0.0, 1.0, n - 1.0).ok()?;
-    let t = claim.sign() * (moments.mean() - null) / error;
-    let z = if t > 0.0 { upper_quantile(student.sf(t)) } else { -upper_quantile(student.sf(-t)) };
-    // The t whose tail is the boundary's, by bisection: a tail of 10⁻⁷ is beyond a quantile function.
+    let z = z(moments, null, claim)?;
+    let student = student(moments)?;
+    // The t whose tail is the boundary's, by bisection: quantile functions end before 10⁻⁷.
+    let tail = beyond(boundary);
     let (mut low, mut high) = (0.0, 1e9);
-    for _ in 0..100 {
-        let middle = f64::midpoint(low, high);
-        if student.sf(middle) > beyond(boundary) { low = middle } else { high = middle }
+    if tail > 0.0 {
+        for _ in 0..100 {
+            let middle = f64::midpoint(low, high);
+            if student.sf(middle) > tail { low = middle } else { high = middle }
+        }
+    } else {
+        high = f64::INFINITY;
     }
-    let bound = if boundary.is_finite() { high } else { f64::INFINITY };
-    let bound = moments.mean() - claim.sign() * bound * error;
-    Some(Look { z, boundary, crossed: claim.sign() * (bound - null) > 0.0, bound })
+    let bound = moments.mean() - claim.sign() * high * standard_error(moments);
+    Some(Look { z, boundary, crossed: z > boundary, bound })
+}
+
+fn standard_error(moments: &Moments) -> f64 {
+    (moments.variance() / moments.count() as f64).sqrt()
+}
+
+fn student(moments: &Moments) -> Option<StudentsT> {
+    let varies = standard_error(moments) > f64::EPSILON * moments.mean().abs();
+    let df = moments.count().checked_sub(1).filter(|df| *df > 0 && varies)?;
+    StudentsT::new(0.0, 1.0, df as f64).ok()
 }
 
 /// [`look`] where looks were taken at `looks` units, the last of them now, on the way to `planned`.
@@ -217,7 +233,7 @@ mod tests {
                     // A sum of 12 uniforms is normal as far as these tails go.
                     moments.push((0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0);
                     looks.iter().position(|at| *at == n).is_some_and(|at| {
-                        look(&moments, 0.0, Claim::Below, boundaries[at]).is_some_and(|l| l.crossed)
+                        z(&moments, 0.0, Claim::Below).is_some_and(|z| z > boundaries[at])
                     })
                 })
             })
@@ -229,7 +245,6 @@ mod tests {
 
     #[test]
     fn a_look_is_a_t_test_at_its_only_boundary() {
-        // t = (0.3 − 0)/(s/√20) with s² = 1.3·20/19 − … by hand: values ±1 shifted by 0.3.
         let values: Vec<f64> = (0..20).map(|i| 0.3 + f64::from(1 - 2 * (i % 2))).collect();
         let moments = Moments::of(&values);
         let alone = decide(&moments, 0.0, Claim::Above, 20, &[20], 0.05).unwrap();
@@ -252,7 +267,8 @@ mod tests {
             let moments = Moments::of(&values);
             for claim in [Claim::Below, Claim::Above] {
                 let look = look(&moments, null, claim, boundary).unwrap();
-                prop_assert!(look.crossed == (look.z > boundary) || (look.z - boundary).abs() < 1e-6);
+                let beyond = claim.sign() * (look.bound - null) > 0.0;
+                prop_assert!(look.crossed == beyond || (look.z - boundary).abs() < 1e-6);
             }
         }
     }
