@@ -43,8 +43,12 @@ struct Read {
 }
 
 impl OtherRun {
+    fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), read: Mutex::default() }
+    }
+
     fn open(dir: &Path) -> Result<Self, EngineError> {
-        let run = Self { dir: dir.to_owned(), read: Mutex::default() };
+        let run = Self::at(dir);
         run.refresh()?;
         Ok(run)
     }
@@ -106,6 +110,15 @@ impl ReferenceSource {
             }
             Some("none") => Ok(Self::None),
             _ => OtherRun::open(argument).map(Self::Run),
+        }
+    }
+
+    /// The same for a run that is steered: the other one may not have begun yet, and has what is
+    /// to be compared with before it is asked for.
+    pub fn beside(argument: &Path, root: &Path) -> Result<Self, EngineError> {
+        match argument.to_str() {
+            Some("baseline" | "none") => Self::open(argument, root),
+            _ => Ok(Self::Run(OtherRun::at(argument))),
         }
     }
 

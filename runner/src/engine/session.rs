@@ -70,7 +70,8 @@ impl<'a> Session<'a> {
         cwd: &Path,
         leave: &'a (dyn Fn(&Sink, i32) + Sync),
     ) -> Result<Self, EngineError> {
-        let reference = ReferenceSource::open(&args.reference, &target.root)?;
+        let open = if args.steer { ReferenceSource::beside } else { ReferenceSource::open };
+        let reference = open(&args.reference, &target.root)?;
         let earlier =
             args.resume.as_ref().map(|name| Earlier::read(name, &target.root, cwd)).transpose()?;
         let id = match &earlier {
