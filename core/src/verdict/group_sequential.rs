@@ -10,7 +10,7 @@
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::erf::{erfc, erfc_inv};
 
-use super::asymptotic::Claim;
+use super::asymptotic::{Claim, corrected};
 use super::moments::Moments;
 
 /// What is spent of `alpha` by information fraction `t` of (0, 1]: 2(1 − Φ(z_{1−α/2}/√t)), the
@@ -107,7 +107,7 @@ impl Paths {
 /// How a claim about the mean stands at one look.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Look {
-    /// On the claim's side where positive. The t statistic, at the z of equal significance.
+    /// See [`z`].
     pub z: f64,
     pub boundary: f64,
     pub crossed: bool,
@@ -116,32 +116,34 @@ pub struct Look {
     pub bound: f64,
 }
 
-/// The t statistic for `claim` against `null`, at the z of equal significance: positive on the
-/// claim's side. None for fewer than two units, or equal ones.
+/// The t statistic for `claim` against `null`, at the z of equal significance, positive on the
+/// claim's side; where the sample's tail points away from the claim, less Hall's correction for
+/// skewness, as in [`super::asymptotic`]. None for fewer than two units, or equal ones.
 pub fn z(moments: &Moments, null: f64, claim: Claim) -> Option<f64> {
     let student = student(moments)?;
     let t = claim.sign() * (moments.mean() - null) / standard_error(moments);
+    let t = corrected(t, -claim.sign() * moments.skewness(), moments.count() as f64);
     Some(if t > 0.0 { upper_quantile(student.sf(t)) } else { -upper_quantile(student.sf(-t)) })
 }
 
 /// The look at `moments` for `claim` against `null`, with `boundary` from [`boundaries`].
 /// None as for [`z`].
 pub fn look(moments: &Moments, null: f64, claim: Claim, boundary: f64) -> Option<Look> {
-    let z = z(moments, null, claim)?;
-    let student = student(moments)?;
-    // The t whose tail is the boundary's, by bisection: quantile functions end before 10⁻⁷.
-    let tail = beyond(boundary);
-    let (mut low, mut high) = (0.0, 1e9);
-    if tail > 0.0 {
-        for _ in 0..100 {
+    let z_of_null = z(moments, null, claim)?;
+    // z never falls as the null moves away from the mean, so that the null with z at the boundary
+    // is found by bisection, in standard errors: quantile functions end before tails of 10⁻⁷.
+    let end = |errors: f64| moments.mean() - claim.sign() * errors * standard_error(moments);
+    let (mut low, mut high) = (0.0, 1e6);
+    let reached = |errors: f64| z(moments, end(errors), claim).is_some_and(|z| z > boundary);
+    if reached(high) {
+        for _ in 0..80 {
             let middle = f64::midpoint(low, high);
-            if student.sf(middle) > tail { low = middle } else { high = middle }
+            if reached(middle) { high = middle } else { low = middle }
         }
     } else {
         high = f64::INFINITY;
     }
-    let bound = moments.mean() - claim.sign() * high * standard_error(moments);
-    Some(Look { z, boundary, crossed: z > boundary, bound })
+    Some(Look { z: z_of_null, boundary, crossed: z_of_null > boundary, bound: end(high) })
 }
 
 fn standard_error(moments: &Moments) -> f64 {
@@ -183,9 +185,8 @@ fn upper_quantile(p: f64) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
+    use crate::verdict::resample::SplitMix64;
     use proptest::prelude::*;
-    use rand::rngs::StdRng;
-    use rand::{Rng, SeedableRng};
 
     fn near(found: &[f64], published: &[f64], tolerance: f64) {
         assert_eq!(found.len(), published.len());
@@ -224,14 +225,15 @@ mod tests {
         let looks = [8_u64, 12, 18, 27, 40, 60, 90, 135, 200];
         let fractions: Vec<f64> = looks.iter().map(|n| *n as f64 / 200.0).collect();
         let boundaries = boundaries(&fractions, 0.05).unwrap();
-        let mut rng = StdRng::seed_from_u64(7);
+        let mut random = SplitMix64::new(7);
+        let mut uniform = || (random.next() >> 11) as f64 / 2_f64.powi(53);
         let replications = 20_000;
         let alarms = (0..replications)
             .filter(|_| {
                 let mut moments = Moments::default();
                 (1..=200).any(|n| {
                     // A sum of 12 uniforms is normal as far as these tails go.
-                    moments.push((0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0);
+                    moments.push((0..12).map(|_| uniform()).sum::<f64>() - 6.0);
                     looks.iter().position(|at| *at == n).is_some_and(|at| {
                         z(&moments, 0.0, Claim::Below).is_some_and(|z| z > boundaries[at])
                     })
