@@ -13,6 +13,10 @@ use statrs::function::erf::{erfc, erfc_inv};
 use super::asymptotic::{Claim, corrected};
 use super::moments::Moments;
 
+/// The part of α that [`decide`] spends. The rest is kept back for what the normal approximation
+/// misses at some tens of skewed or drifting values, as measured by `make bench-verdict`.
+pub const SPENDABLE: f64 = 0.8;
+
 /// What is spent of `alpha` by information fraction `t` of (0, 1]: 2(1 − Φ(z_{1−α/2}/√t)), the
 /// one-sided function of O'Brien–Fleming type.
 pub fn spent(t: f64, alpha: f64) -> f64 {
@@ -157,7 +161,8 @@ fn student(moments: &Moments) -> Option<StudentsT> {
 }
 
 /// [`look`] where looks were taken at `looks` units, the last of them now, on the way to `planned`.
-/// At the planned number and beyond it all of α is spent.
+/// At the planned number [`SPENDABLE`] of α is spent. None also where `looks` do not increase up to
+/// `planned`.
 pub fn decide(
     moments: &Moments,
     null: f64,
@@ -167,7 +172,7 @@ pub fn decide(
     alpha: f64,
 ) -> Option<Look> {
     let fractions: Vec<f64> = looks.iter().map(|n| *n as f64 / planned as f64).collect();
-    let boundary = *boundaries(&fractions, alpha)?.last()?;
+    let boundary = *boundaries(&fractions, SPENDABLE * alpha)?.last()?;
     look(moments, null, claim, boundary)
 }
 
@@ -250,11 +255,12 @@ mod tests {
         let values: Vec<f64> = (0..20).map(|i| 0.3 + f64::from(1 - 2 * (i % 2))).collect();
         let moments = Moments::of(&values);
         let alone = decide(&moments, 0.0, Claim::Above, 20, &[20], 0.05).unwrap();
-        assert!((alone.boundary - 1.6449).abs() < 1e-4);
+        assert!((alone.boundary - 1.7507).abs() < 1e-4, "4% are spent");
+        let plain = look(&moments, 0.0, Claim::Above, 1.644_854).unwrap();
         // s² = 20/19, error = √(1/19); t₁₉ at 5% is 1.7291.
         let error = (1.0_f64 / 19.0).sqrt();
-        assert!((alone.bound - (0.3 - 1.7291 * error)).abs() < 1e-4, "{alone:?}");
-        assert!(!alone.crossed && alone.z < alone.boundary);
+        assert!((plain.bound - (0.3 - 1.7291 * error)).abs() < 1e-4, "{plain:?}");
+        assert!(!plain.crossed && plain.z < plain.boundary);
         let below = decide(&moments, 1.0, Claim::Below, 20, &[20], 0.05).unwrap();
         assert!(below.crossed && below.z > below.boundary && below.bound < 1.0);
         assert_eq!(look(&Moments::of(&[1.0; 9]), 0.0, Claim::Above, 1.0), None);
