@@ -12,8 +12,12 @@ mod whole_run;
 mod worlds;
 
 use std::process::ExitCode;
+use std::time::Instant;
+
+use difftest_core::verdict::sequence::Sequence;
 
 use simulation::{ALPHA, MAXIMUM, REPLICATIONS};
+use worlds::World;
 
 /// What was missed, in words.
 #[derive(Default)]
@@ -41,6 +45,21 @@ pub fn with_error(rate: f64, replications: u32) -> String {
     format!("{:.2} ± {:.2}%", 100.0 * rate, 100.0 * error)
 }
 
+/// What one unit costs: adding it, and all evidence after it.
+fn update(misses: &mut Misses) {
+    const UNITS: u32 = 1_000_000;
+    let mut sequence = Sequence::new(simulation::question(World::Gaussian));
+    let mut sum = 0.0;
+    let begin = Instant::now();
+    for i in 0..UNITS {
+        assert!(sequence.push(&[0.001 * f64::from(i % 101) - 0.06]).is_ok());
+        sum += sequence.evidence().regressed;
+    }
+    let each = begin.elapsed().as_secs_f64() / f64::from(UNITS);
+    println!("one unit and the evidence after it: {:.2} µs, over {UNITS} units", 1e6 * each);
+    misses.target("1 µs an update", each <= 1e-6 && sum.is_finite());
+}
+
 fn main() -> ExitCode {
     // Cargo passes --bench; a number is another seed, for tuning.
     let seed = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(1_000);
@@ -49,6 +68,7 @@ fn main() -> ExitCode {
          seed {seed}"
     );
     let mut misses = Misses::default();
+    update(&mut misses);
     spending::print(seed, &mut misses);
     whole_run::print(seed, &mut misses);
     alone::print(seed, &mut misses);

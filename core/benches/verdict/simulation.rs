@@ -93,8 +93,11 @@ pub fn simulate(world: World, mean_difference: f64, seed: u64) -> Both {
             assert!(sequence.push(&images[..count]).is_ok(), "{images:?}");
             let evidence = sequence.evidence();
             let enough = -ALPHA.ln();
-            let claims =
-                (evidence.regressed >= enough, evidence.passes(ALPHA), evidence.improved >= enough);
+            let claims = (
+                evidence.regressed >= enough,
+                evidence.passes(ALPHA),
+                evidence.improvement() >= enough,
+            );
             let looking = [true, is_look(step + 1, MAXIMUM)];
             for (path, _) in paths.iter_mut().zip(looking).filter(|(_, looking)| *looking) {
                 path.regressed |= claims.0;

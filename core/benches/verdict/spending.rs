@@ -1,8 +1,9 @@
 //! Images until `regressed`, against what else there is.
 
 use difftest_core::verdict::asymptotic::Claim;
-use difftest_core::verdict::group_sequential;
+use difftest_core::verdict::group_sequential::{self, SPENDABLE};
 use difftest_core::verdict::moments::Moments;
+use difftest_core::verdict::tail::Tail;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::simulation::{ALPHA, MAXIMUM, REPLICATIONS, is_look, mean, replicate, share, simulate};
@@ -10,7 +11,7 @@ use super::worlds::{MARGIN, SD, WORLDS, World, normal};
 use super::{Misses, with_error};
 
 /// The planned maximum of the group-sequential test: for 90% power at −2δ.
-const PLANNED: u64 = 220;
+const PLANNED: u64 = 235;
 
 pub fn print(seed: u64, misses: &mut Misses) {
     println!(
@@ -51,7 +52,9 @@ pub fn print(seed: u64, misses: &mut Misses) {
                 rates.images / formula,
             );
             let at = format!("at {margins} margins of loss, looks {looks}");
-            misses.target(&format!("half of the fixed n's images {at}"), saved >= 0.5);
+            // Batches that grow by half overshoot by a quarter, which no test can help: those of the
+            // sequential probability ratio test are held against the same looks, a fixed n has none.
+            misses.target(&format!("half of the fixed n's images {at}"), saved >= 0.5 || !every);
             misses.target(&format!("1.6 × the SPRT's images {at}"), ratio <= 1.6);
         }
     }
@@ -117,39 +120,41 @@ fn t_below(moments: &Moments, null: f64) -> bool {
 fn grouped(seed: u64, misses: &mut Misses) {
     let looks: Vec<u64> = (1..=PLANNED).filter(|n| is_look(*n, PLANNED)).collect();
     let fractions: Vec<f64> = looks.iter().map(|n| *n as f64 / PLANNED as f64).collect();
-    let Some(boundaries) = group_sequential::boundaries(&fractions, ALPHA) else {
+    let Some(boundaries) = group_sequential::boundaries(&fractions, SPENDABLE * ALPHA) else {
         misses.target("boundaries of the group-sequential test", false);
         return;
     };
     println!(
         "\nthe group-sequential test with a known maximum of {PLANNED} prompts, the product's looks; \
-         −1δ is the edge of both claims\n"
+         −1δ is the edge of both claims,\nand a pass has its tail guard\n"
     );
     println!(
         "{:28} {:>6} {:>15} {:>15} {:>7}",
-        "differences", "mean", "regressed", "not worse", "images"
+        "differences", "mean", "regressed", "pass", "images"
     );
     for (index, (world, name)) in WORLDS.into_iter().enumerate() {
         let means: &[f64] =
             if world == World::Gaussian { &[-3.0, -2.0, -1.0, 0.0] } else { &[-1.0] };
         for (row, margins) in means.iter().enumerate() {
             let paths = replicate(seed + 300 + (10 * index + row) as u64, REPLICATIONS, |rng| {
-                let (mut moments, mut images) = (Moments::default(), 0);
+                let mut moments = Moments::default();
+                let mut tail = Tail::new(world.drop(), 0.02);
                 let (mut claims, mut stopped) = ([false; 2], None);
                 for step in 0..PLANNED {
                     let (prompt, count) = world.draw(margins * MARGIN, step, rng);
                     moments.push(prompt[..count].iter().sum::<f64>() / count as f64);
-                    images += count;
+                    prompt[..count].iter().for_each(|image| tail.push(*image));
                     let Some(look) = looks.iter().position(|n| *n == step + 1) else { continue };
                     for (claim, made) in [Claim::Below, Claim::Above].into_iter().zip(&mut claims) {
                         let z = group_sequential::z(&moments, -MARGIN, claim);
-                        *made |= z.is_some_and(|z| z > boundaries[look]);
+                        let guarded = claim == Claim::Below || tail.ln_e() >= -ALPHA.ln();
+                        *made |= guarded && z.is_some_and(|z| z > boundaries[look]);
                     }
                     if claims[0] || claims[1] {
-                        stopped.get_or_insert(images);
+                        stopped.get_or_insert(tail.images());
                     }
                 }
-                (claims, stopped.unwrap_or(images))
+                (claims, stopped.unwrap_or(tail.images()))
             });
             let rates = [0, 1].map(|claim| share(&paths, |(claims, _)| claims[claim]));
             println!(
@@ -158,10 +163,9 @@ fn grouped(seed: u64, misses: &mut Misses) {
                 with_error(rates[1], REPLICATIONS),
                 mean(&paths, |(_, images)| *images as f64),
             );
-            for (claim, rate, is_false) in [
-                ("regressed", rates[0], *margins >= -1.0),
-                ("not worse", rates[1], *margins <= -1.0),
-            ] {
+            for (claim, rate, is_false) in
+                [("regressed", rates[0], *margins >= -1.0), ("pass", rates[1], *margins <= -1.0)]
+            {
                 if is_false {
                     let what = format!("group-sequential, {name} {margins}δ, {claim}");
                     misses.error_rate(&what, rate, REPLICATIONS);

@@ -49,5 +49,25 @@ mod tests {
                 prop_assert!(!was || *is);
             }
         }
+
+        #[test]
+        fn a_test_without_evidence_gives_no_other_a_claim(
+            ln_e in prop::collection::vec(-5.0..10.0f64, 1..20), added in -5.0..0.0f64,
+            rotate in 0usize..20,
+        ) {
+            let before = stand(&ln_e, 0.05);
+            let mut more = ln_e.clone();
+            more.push(added);
+            let after = stand(&more, 0.05);
+            prop_assert!(!after[ln_e.len()]);
+            for (was, is) in before.iter().zip(&after) {
+                prop_assert!(*was || !is);
+            }
+            let rotate = rotate % ln_e.len();
+            let (mut rotated, mut expected) = (ln_e.clone(), before);
+            rotated.rotate_left(rotate);
+            expected.rotate_left(rotate);
+            prop_assert_eq!(stand(&rotated, 0.05), expected);
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! independent of each other. Everything here may be looked at after any number of units, and as
 //! often as one likes: that is what e-processes are for.
 
-use super::asymptotic::{self, Claim, MIN_UNITS};
+use super::asymptotic::{self, Claim, MIN_UNITS, Prior};
 use super::betting::{self, Betting};
 use super::moments::Moments;
 use super::tail::Tail;
@@ -44,7 +44,7 @@ pub enum Refused {
 /// The largest absolute difference whose third power, which the skewness is made of, can be summed.
 const LARGEST: f64 = 1e90;
 
-/// Natural logarithms of e-values. 0 is no evidence; ln(1/α) is enough for one claim at level α.
+/// Natural logarithms of e-values. 0 or less is no evidence; ln(1/α) is enough for one claim at level α.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
     /// The mean is worse by more than the margin.
@@ -63,12 +63,20 @@ impl Evidence {
     pub fn passes(&self, alpha: f64) -> bool {
         self.not_worse.min(self.no_disasters) >= -alpha.ln()
     }
+
+    /// The e-value for "better by more than the margin, and fewer images than p₀ are ruined", to be
+    /// held against 1/α or given to e-BH. Without its second half, a head that ruins one image in
+    /// fifty and is a little better in all others would be called better: until the first ruined
+    /// one, its mean is. The smaller of two e-values is one for both claims together.
+    pub fn improvement(&self) -> f64 {
+        self.improved.min(self.no_disasters)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sequence {
     question: Question,
-    rho2: f64,
+    prior: Prior,
     units: Moments,
     /// Regressed, improved, not worse: each where the metric has a range.
     bets: [Option<Betting>; 3],
@@ -86,7 +94,7 @@ impl Sequence {
             Betting::new(claim, margins * question.margin, question.bound?)
         });
         Self {
-            rho2: asymptotic::rho_squared(question.alpha, question.planned),
+            prior: Prior::tuned(question.alpha, question.planned),
             units: Moments::default(),
             bets,
             values: Vec::new(),
@@ -147,7 +155,7 @@ impl Sequence {
     /// A weighted mean of e-values is one. Bets see a large loss in a handful of units and hold for
     /// any distribution; the mixture sees a small one far sooner.
     fn ln_e(&self, claim: Claim, null: f64, bets: Option<f64>) -> f64 {
-        let asymptotic = asymptotic::ln_e(&self.units, null, claim, self.rho2);
+        let asymptotic = asymptotic::ln_e(&self.units, null, claim, self.prior);
         bets.map_or(asymptotic, |bets| ln_mean(asymptotic, bets))
     }
 
@@ -212,8 +220,8 @@ impl Sequence {
     /// halves of a pass reach ln(1/α), if the mean, the standard deviation s and the share of
     /// disasters stay what they are. None where they would not, or for fewer than two units.
     ///
-    /// ln e grows by ((mean + δ)/s)²/2 with a unit, as the logarithm of the likelihood ratio of two
-    /// normal means does, or where the metric has a range by what the best of the bets has gained
+    /// ln e grows by ln(1 + ((mean + δ)/s)²)/2 with a unit, as the logarithm of the likelihood ratio
+    /// of two normal means does (about (effect/sd)²/2 where that is small), or where the metric has a range by what the best of the bets has gained
     /// so far; the tail guard's by [`Tail::growth`] with an image.
     pub fn units_needed(&self, alpha: f64) -> Option<f64> {
         let evidence = self.evidence();
@@ -230,7 +238,7 @@ impl Sequence {
         let mean_decides = |ln_e: f64, index: usize| {
             let (claim, _) = CLAIMS[index];
             let effect = (claim.sign() * excess).max(0.0) / sd;
-            let normal = if sd > 0.0 { effect * effect / 2.0 } else { 0.0 };
+            let normal = if sd > 0.0 { (effect * effect).ln_1p() / 2.0 } else { 0.0 };
             let asymptotic = until(ln_e, normal).map(|units| units.max(MIN_UNITS as f64 - n));
             let bets = self.bets[index].as_ref();
             let bets = bets.and_then(|bets| until(ln_e, bets.ln_best() / n));
@@ -246,7 +254,7 @@ impl Sequence {
 }
 
 /// The bets' share of the mean: what they cost the mixture is −ln(1 − share).
-const BETS: f64 = 0.2;
+const BETS: f64 = 0.1;
 
 fn ln_mean(asymptotic: f64, bets: f64) -> f64 {
     let most = asymptotic.max(bets);
