@@ -137,17 +137,135 @@ fn identical_images_pass() {
 
 #[test]
 fn a_loss_beyond_the_margin_is_a_regression_although_the_threshold_holds() {
-    let (spec, prompts) = (quality("test_a", Some(0.1)), prompts(24));
+    let (spec, prompts) = (quality("test_a", Some(0.1)), prompts(48));
     let base = run(&spec, &prompts, TestOutcome::Passed, good);
     let head = run(&spec, &prompts, TestOutcome::Passed, worse);
     let found = verdict(Some(&base), &head);
     assert_eq!(found.decision, Decision::Regressed, "{found:#?}");
     assert_eq!(check::title(&found), "Regressed: 1 of 1 test");
-    assert_eq!(verdict(Some(&head), &base).decision, Decision::Inconclusive, "a gain is no loss");
+    let gain = verdict(Some(&head), &base);
+    assert_eq!(gain.decision, Decision::Inconclusive, "48 prompts rule out no ruined one: {gain:#?}");
 }
 
 #[test]
-fn other_images_of_equal_worth_are_inconclusive_not_passed() {
+fn other_images_of_equal_worth_pass_where_there_are_enough_of_them() {
+    let (spec, prompts) = (quality("test_a", Some(0.5)), prompts(160));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let head =
+        run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("other {i} {s}"), score(i, s)));
+    let found = verdict(Some(&base), &head);
+    assert_eq!(found.decision, Decision::Pass, "{found:#?}");
+    let better = run(&spec, &prompts, TestOutcome::Passed, |i, s| {
+        (format!("better {i} {s}"), score(i, s) + 0.1 + 0.01 * (i % 3) as f64)
+    });
+    let found = verdict(Some(&base), &better);
+    assert_eq!(found.decision, Decision::Improved, "{found:#?}");
+    assert_eq!(check::title(&found), "Improved: 1 of 1 test");
+    assert_eq!(check::conclusion(&found), Conclusion::Success);
+    assert_eq!(verdict(Some(&better), &base).decision, Decision::Regressed);
+}
+
+/// The cells of a run whose images all failed with this event's fault.
+fn failing(spec: &TestSpec, prompts: &[String], infra: bool) -> Run {
+    let mut run = run(spec, prompts, TestOutcome::Error, good);
+    for prompt in prompts {
+        let cell = CellKey { test: spec.id.clone(), prompt: prompt.clone(), seed: 1 };
+        let reason = "the service answered 503".to_owned();
+        run.apply(&Event::CellFailed { cell, reason, trace: None, retries: 4, infra });
+    }
+    let reasons = vec![format!("{} of {} images: the service answered 503", prompts.len(), 24)];
+    let (test, outcome) = (spec.id.clone(), TestOutcome::Error);
+    run.apply(&Event::TestFinished { test, outcome, reasons, duration_ms: 1.0 });
+    run
+}
+
+#[test]
+fn a_machines_failure_says_nothing_of_the_change() {
+    let (spec, prompts) = (quality("test_a", None), prompts(12));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let found = verdict(Some(&base), &failing(&spec, &prompts, true));
+    assert_eq!(found.decision, Decision::Infra, "{found:#?}");
+    assert_eq!(check::conclusion(&found), Conclusion::Cancelled);
+    let sentence = &found.tests[0].sentences[0];
+    assert!(sentence.contains("not by any fault of the change"), "{sentence}");
+    let found = verdict(Some(&base), &failing(&spec, &prompts, false));
+    assert_eq!(found.decision, Decision::Error);
+}
+
+#[test]
+fn runs_that_share_no_seeds_or_sizes_are_compared_without_pairs() {
+    let (spec, prompts) = (quality("test_a", None), prompts(160));
+    let base = run(&spec, &prompts, TestOutcome::Passed, good);
+    let worse = run(&spec, &prompts, TestOutcome::Passed, worse);
+    let resized = |run: &Run| {
+        let mut run = run.clone();
+        run.recipe.width = Some(768);
+        run
+    };
+    let found = verdict(Some(&base), &resized(&worse));
+    assert_eq!(found.decision, Decision::Regressed, "{found:#?}");
+    let found = verdict(Some(&base), &resized(&base));
+    // Equal bytes are equal whatever was asked for.
+    assert_eq!(found.decision, Decision::Pass);
+    let other =
+        run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("o {i} {s}"), score(i, s) - 0.02));
+    let found = verdict(Some(&base), &resized(&other));
+    assert_eq!(found.decision, Decision::Inconclusive, "{found:#?}");
+    let sentence = &found.tests[0].sentences[0];
+    assert!(sentence.contains("without pairs") && sentence.contains("sizes differ"), "{sentence}");
+}
+
+#[test]
+fn a_distance_without_a_threshold_is_a_change_and_not_a_loss() {
+    let mut spec = quality("test_a", None);
+    spec.kind = TestKind::Quality {
+        metrics: vec!["ssim".into()],
+        thresholds: BTreeMap::new(),
+        reference_dir: None,
+    };
+    let prompts = prompts(160);
+    let base = run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("{i} {s}"), 1.0));
+    let of = |ssim: f64| {
+        run(&spec, &prompts, TestOutcome::Passed, move |i, s| {
+            (format!("head {i} {s}"), ssim - 0.002 * ((i * 3 + s as usize) % 5) as f64)
+        })
+    };
+    let found = verdict(Some(&base), &of(0.7));
+    assert_eq!(found.decision, Decision::Changed, "{found:#?}");
+    assert!(found.tests[0].sentences[0].contains("not yet worse"), "{found:#?}");
+    assert_eq!(verdict(Some(&base), &of(0.999)).decision, Decision::Pass);
+}
+
+#[test]
+fn another_test_never_turns_a_regression_into_a_pass() {
+    let (spec, prompts) = (quality("test_a", None), prompts(48));
+    let together = |cell: fn(usize, i64) -> Cell, others: usize| {
+        let mut whole = run(&spec, &prompts, TestOutcome::Passed, cell);
+        for number in 0..others {
+            let other = quality(&format!("other_{number}"), None);
+            let run = run(&other, &prompts, TestOutcome::Passed, good);
+            whole.tests.extend(run.tests);
+        }
+        whole
+    };
+    let slight: fn(usize, i64) -> Cell =
+        |i, s| (format!("s {i} {s}"), score(i, s) - 0.03 - 0.01 * ((i * 5) % 7) as f64);
+    let mut seen = Vec::new();
+    for others in [0, 5, 50, 500] {
+        let found = verdict(Some(&together(good, others)), &together(slight, others));
+        let metric = &found.tests[0].metrics[0];
+        assert!(!metric.decision.is_good(), "{others} others: {metric:#?}");
+        seen.push((metric.decision, metric.paired.as_ref().unwrap().ln_e));
+    }
+    assert_eq!(seen[0].0, Decision::Regressed);
+    // Whether it stands is e-BH's to say, and nothing else: ln(K/α).
+    for ((decision, ln_e), claims) in seen.iter().zip([1.0, 6.0, 51.0, 501.0_f64]) {
+        assert_eq!(*decision == Decision::Regressed, *ln_e >= (claims / 0.05).ln(), "{ln_e}");
+    }
+}
+
+#[test]
+fn other_images_of_equal_worth_are_inconclusive_where_there_are_few() {
     let (spec, prompts) = (quality("test_a", Some(0.5)), prompts(24));
     let base = run(&spec, &prompts, TestOutcome::Passed, good);
     let head =
@@ -165,7 +283,7 @@ fn a_missed_threshold_fails_even_where_nothing_changed() {
 }
 
 #[test]
-fn one_ruined_image_fails_a_visual_regression() {
+fn one_ruined_image_changes_a_visual_regression() {
     let (spec, prompts) = (visual("test_v"), prompts(24));
     let base = run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("{i} {s}"), 1.0));
     let head = run(&spec, &prompts, TestOutcome::Failed, |i, s| match (i, s) {
@@ -173,7 +291,8 @@ fn one_ruined_image_fails_a_visual_regression() {
         _ => (format!("{i} {s}"), 1.0),
     });
     let found = verdict(Some(&base), &head);
-    assert_eq!(found.decision, Decision::Failed);
+    assert_eq!(found.decision, Decision::Changed, "different, and a person says whether worse");
+    assert_eq!(check::conclusion(&found), Conclusion::Failure);
     assert_eq!(found.tests[0].changed.len(), 1);
     let fine = run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("b {i} {s}"), 0.99));
     assert_eq!(

@@ -358,7 +358,7 @@ fn the_base_is_only_asked_for_what_it_has() {
     let known = cell::expand(&test("old", 30, None)).unwrap();
     assert!(asked.iter().all(|cell| known.contains(cell)));
     assert_eq!(asked.len(), 60);
-    assert_eq!(found.head.tests[1].cells.len(), 80);
+    assert!(found.head.tests[1].cells.len() >= 16, "the new test is judged by its threshold");
 }
 
 #[test]
@@ -381,7 +381,9 @@ fn a_side_that_dies_ends_the_other_and_is_no_verdict() {
 fn a_known_maximum_decides_by_its_boundaries() {
     let tests = [test("a", 200, None)];
     let settings = VerdictSettings { method: Method::GroupSequential, ..settings() };
-    let worse = |cell: &CellKey| other_bytes(cell, good(cell) - 0.1);
+    let worse = |cell: &CellKey| {
+        other_bytes(cell, good(cell) - 0.1 + 0.02 * (noise(&format!("h{cell:?}")) - 0.5))
+    };
     let found = steer(&settings, sides(&tests, &base_world, &worse));
     assert_eq!(found.comparison.decision, Decision::Regressed);
     assert!(found.images() < 800);

@@ -302,8 +302,11 @@ impl<'a> TestJudge<'a> {
             _ if all_identical => decided(Decision::Pass, true),
             _ if by_threshold => decided(Decision::Pass, clear),
             Some(p) if p.decision.is_good() => decided(p.decision, clear),
-            // A batch metric whose base has no score, with a threshold that holds.
-            None if measured.threshold.is_some() && measured.kind == Kind::Batch => {
+            // A batch metric of whose noise nothing is known, with a threshold that holds.
+            _ if measured.threshold.is_some()
+                && measured.kind == Kind::Batch
+                && paired.is_none_or(|p| p.lower.is_none()) =>
+            {
                 decided(Decision::Pass, clear)
             }
             _ => decided(Decision::Inconclusive, self.complete),

@@ -11,6 +11,7 @@ use super::Decision;
 use super::asymptotic::{Claim, MIN_UNITS};
 use super::group_sequential;
 use super::sequence::{Question, Refused, Sequence};
+use super::tail::Tail;
 use crate::config::{Method, Units};
 use crate::metric::Direction;
 
@@ -161,7 +162,6 @@ pub fn show(pairs: &[Pair<'_>], policy: Policy<'_>) -> Shown {
     let evidence = sequence.evidence();
     let moments = *sequence.units();
     let interval = sequence.interval(policy.alpha);
-    let needed = (policy.alpha.ln() / (-policy.share).ln_1p()).ceil();
     let mut shown = Shown {
         estimate: moments.mean(),
         lower: interval.map(|(lower, _)| lower),
@@ -176,7 +176,7 @@ pub fn show(pairs: &[Pair<'_>], policy: Policy<'_>) -> Shown {
         ln_no_disasters: evidence.no_disasters,
         passes: evidence.passes(policy.alpha),
         ruined: sequence.tail().disasters(),
-        needed: needed as u64,
+        needed: Tail::least_units(policy.share, policy.alpha),
         drop: policy.drop,
         share: policy.share,
         forecast: sequence.units_needed(policy.alpha),
@@ -399,10 +399,10 @@ mod tests {
         let verdict = decide(&pairs(some, 0.0), POLICY);
         assert_eq!(verdict.decision, Decision::Inconclusive);
         assert!(verdict.sentence.contains("100 prompts cannot rule out that 2%"), "{verdict:?}");
-        assert!(verdict.sentence.contains("that takes 149"), "{verdict:?}");
+        assert!(verdict.sentence.contains("that takes 150"), "{verdict:?}");
         let mut ruined = pairs(&prompts, 0.0);
         for pair in ruined.iter_mut().skip(7).step_by(60) {
-            pair.head = 0.1;
+            pair.head = pair.base - 0.25;
         }
         let verdict = decide(&ruined, POLICY);
         assert_eq!(verdict.decision, Decision::Inconclusive);

@@ -245,7 +245,7 @@ impl Sequence {
             [asymptotic, bets].into_iter().flatten().reduce(f64::min)
         };
         let regressed = mean_decides(evidence.regressed, 0);
-        let a_unit = self.tail.images() as f64 / n;
+        let a_unit = self.tail.units() as f64 / n;
         let passed = mean_decides(evidence.not_worse, 2)
             .zip(until(evidence.no_disasters, self.tail.growth() * a_unit))
             .map(|(mean, tail)| mean.max(tail));
@@ -294,12 +294,12 @@ mod tests {
 
     #[test]
     fn no_change_passes_once_disasters_are_ruled_out() {
-        let prompts: Vec<Vec<f64>> = (0..75)
+        let prompts: Vec<Vec<f64>> = (0..150)
             .map(|i| vec![0.004 * f64::from(i % 5 - 2), 0.003 * f64::from(i % 3 - 1)])
             .collect();
         let at = |n: usize| of(QUESTION, &prompts[..n]).evidence();
-        assert!(at(75).passes(0.05), "{:?}", at(75));
-        assert!(!at(74).passes(0.05), "148 images do not rule out 2%");
+        assert!(at(150).passes(0.05), "{:?}", at(150));
+        assert!(!at(149).passes(0.05), "149 prompts do not rule out 2%");
         let mut ruined = prompts.clone();
         ruined[3][0] = -0.5;
         assert!(!of(QUESTION, &ruined).evidence().passes(0.05));

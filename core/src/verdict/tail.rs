@@ -3,7 +3,8 @@
 //! The claim is P(D < −τ) < p₀. Against "at least p₀" the bettor stakes on no disaster:
 //! Π (1 + λ(p₀ − 1{Dᵢ < −τ})) with λ up to 1/(1 − p₀), a test martingale for a Bernoulli
 //! probability. Without a single disaster the largest bet gives (1 − p₀)⁻ⁿ, which passes 1/α = 20
-//! after 59, 99 or 150 images for p₀ = 5, 3 or 2%: the classical "rule of three".
+//! after 59, 99 or 150 units for p₀ = 5, 3 or 2%: the classical "rule of three". A unit is ruined
+//! where any image of it is.
 
 /// Shares of the largest bet. The largest itself is lost to one disaster; the others go on.
 const SHARES: [f64; 4] = [1.0, 0.9, 0.7, 0.4];
@@ -17,24 +18,25 @@ pub struct Tail {
     drop: f64,
     /// p₀.
     share: f64,
-    images: u64,
+    units: u64,
     disasters: u64,
 }
 
 impl Tail {
     /// `drop` is positive, `share` between 0 and 1.
     pub fn new(drop: f64, share: f64) -> Self {
-        Self { drop, share, images: 0, disasters: 0 }
+        Self { drop, share, units: 0, disasters: 0 }
     }
 
-    /// `improvement` of one image over its partner; positive is better.
+    /// The worst improvement of a unit's images over their partners; positive is better.
     pub fn push(&mut self, improvement: f64) {
-        self.images += 1;
+        self.units += 1;
         self.disasters += u64::from(improvement < -self.drop);
     }
 
-    pub fn images(&self) -> u64 {
-        self.images
+    /// Units that reach 1/α at the least, which is when none of them is ruined.
+    pub fn least_units(share: f64, alpha: f64) -> u64 {
+        ((-alpha.ln() - WEIGHTS[0].ln()) / -(-share).ln_1p()).ceil() as u64
     }
 
     pub fn disasters(&self) -> u64 {
@@ -44,7 +46,7 @@ impl Tail {
     /// How fast ln of the e-value grows with an image, if disasters go on at the share seen so far:
     /// the rate of the best bet. Not above 0 where the share is p₀ or more.
     pub fn growth(&self) -> f64 {
-        let ruined = self.disasters as f64 / self.images.max(1) as f64;
+        let ruined = self.disasters as f64 / self.units.max(1) as f64;
         let rate = |share: f64| {
             let lambda = share / (1.0 - self.share);
             let lost = if ruined == 0.0 { 0.0 } else { ruined * (-share).ln_1p() };
@@ -53,10 +55,10 @@ impl Tail {
         SHARES.into_iter().map(rate).fold(f64::NEG_INFINITY, f64::max)
     }
 
-    /// ln of the e-value for "fewer than p₀ of the images are ruined".
+    /// ln of the e-value for "fewer than p₀ of the units are ruined".
     pub fn ln_e(&self) -> f64 {
         let (p, bad) = (self.share, self.disasters as f64);
-        let good = (self.images - self.disasters) as f64;
+        let good = (self.units - self.disasters) as f64;
         let terms = SHARES.map(|share| {
             let lambda = share / (1.0 - p);
             let lost = if self.disasters == 0 { 0.0 } else { bad * (-share).ln_1p() };
@@ -71,6 +73,15 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_least_number_of_units_is_the_least_number_of_units() {
+        for (share, alpha) in [(0.02, 0.05), (0.05, 0.05), (0.01, 0.1)] {
+            let least = Tail::least_units(share, alpha);
+            assert!(after(least, 0, share) >= -f64::ln(alpha));
+            assert!(after(least - 1, 0, share) < -f64::ln(alpha));
+        }
+    }
 
     fn after(images: u64, disasters: u64, share: f64) -> f64 {
         let mut tail = Tail::new(0.2, share);
