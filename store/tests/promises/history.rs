@@ -90,7 +90,7 @@ async fn a_batch_metric_has_a_trend_too() {
             let mut run = another(id, 0.0);
             let TestKind::Quality { metrics, .. } = &mut run.tests[0].spec.kind else { panic!() };
             metrics.push("kid".into());
-            let score = BatchScore { value, samples: 50, note: None };
+            let score = BatchScore { value, samples: 50, note: None, replicates: Vec::new() };
             run.tests[0].batch_scores.insert("kid".into(), score);
             db.record_run(&run).await.unwrap();
             tokio::time::sleep(std::time::Duration::from_millis(3)).await;
