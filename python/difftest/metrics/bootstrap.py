@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,8 @@ _UP_TO = np.array(
 )
 
 
-def weights(prompts: Sequence[str], replicates: int = REPLICATES) -> Weights:
-    """Counts ``(replicates, len(prompts))``: how often each image is in each replicate.
+def weights(prompts: Sequence[str], count: int = REPLICATES) -> Weights:
+    """Counts ``(count, len(prompts))``: how often each image is in each replicate.
 
     A column depends on its prompt's text alone, exactly as it is written, on no other prompt, and on no order: equal
     prompts have equal columns. Word b of SHAKE-128 (FIPS 202) over the text is a uniform number; Poisson(1) of it is
@@ -46,25 +46,28 @@ def weights(prompts: Sequence[str], replicates: int = REPLICATES) -> Weights:
     for prompt in prompts:
         if prompt not in columns:
             text = _PURPOSE + prompt.encode("utf-8", "surrogatepass")
-            words = np.frombuffer(hashlib.shake_128(text).digest(4 * replicates), "<u4")
+            words = np.frombuffer(hashlib.shake_128(text).digest(4 * count), "<u4")
             columns[prompt] = np.searchsorted(_UP_TO, words, side="right")
-    found = np.empty((replicates, len(prompts)), np.int64)
+    found = np.empty((count, len(prompts)), np.int64)
     for index, prompt in enumerate(prompts):
         found[:, index] = columns[prompt]
     return found
 
 
-def refusal(prompts: Sequence[str], most: int) -> str | None:
-    """Why there are no replicates of these images, one prompt each; ``most`` is how many a metric takes."""
+def replicates(
+    prompts: Sequence[str], most: int, reweighted: Callable[[Weights], Iterable[float]]
+) -> tuple[tuple[float, ...], str | None]:
+    """What a score answers to the weights of its images, each with its prompt; or none, and why.
+
+    ``most`` is how many images the score can be reweighted of in reasonable time. A replicate that is no number
+    discards all: the other run's twin of it would be left alone.
+    """
     different = len(set(prompts))
     if different < FEWEST_PROMPTS:
-        return f"no interval of fewer than {FEWEST_PROMPTS} prompts, and there are {different}"
+        return (), f"no interval of fewer than {FEWEST_PROMPTS} prompts, and there are {different}"
     if len(prompts) > most:
-        return f"no interval of more than {most:,} images: it would take too long"
-    return None
-
-
-def complete(replicates: Iterable[float]) -> tuple[float, ...]:
-    """All of them, or none: one that is no number would leave its twin alone."""
-    found = tuple(float(replicate) for replicate in replicates)
-    return found if all(map(math.isfinite, found)) else ()
+        return (), f"no interval of more than {most:,} images: it would take too long"
+    found = tuple(float(value) for value in reweighted(weights(prompts)))
+    if not all(map(math.isfinite, found)):
+        return (), "no interval: a bootstrap replicate is no number"
+    return found, None

@@ -56,8 +56,8 @@ def reweighted(one: Features, other: Features, weights: Weights) -> _Floats:
     the rows are left out and others are there twice, which adds no direction of its own. The difference of two sets
     of one size, with the same weights, is nearly free of that; it keeps the difference of their two biases.
 
-    Once: ``G = X·A₂ᵀ``. Then a replicate is a weighting and centring of the rows of ``G``, whose singular values are
-    the roots of the eigenvalues of the smaller Gram matrix (off by at most 2⁻²⁶ of the largest of them).
+    Once: ``G = X·A₂ᵀ``. A replicate weights and centres the rows of ``G``; its singular values are the roots of the
+    eigenvalues of the smaller Gram matrix, off by at most 2⁻²⁶ of the largest of them.
     """
     b, mean_b, trace_b = _centred(other)
     x = one.astype(np.float64) - mean_b
@@ -67,27 +67,35 @@ def reweighted(one: Features, other: Features, weights: Weights) -> _Floats:
         means = counts @ x / n[:, None]
         apart = (means**2).sum(1)
         traces = (counts @ (x**2).sum(1) - n * apart) / (n - 1) + trace_b
-    # Neither the weights nor the other set see this shift; it keeps digits.
-    rows = _narrowed((x - x.mean(0)) @ _factor(b).T)
-    found = np.full(len(weights), np.nan)
+    # Neither the covariance nor the other set sees this shift; it keeps digits.
+    rows = (x - x.mean(0)) @ _factor(b).T
+    wide = rows.shape[0] <= rows.shape[1]
+    taken, scatter = (rows @ rows.T, _between_rows) if wide else (rows, _between_columns)
+    found = np.full(len(counts), np.nan)
     for index in np.flatnonzero(n >= 2):
-        shared = _sum_of_singular_values(rows, counts[index], n[index])
+        eigenvalues = np.linalg.eigvalsh(scatter(taken, counts[index]))
+        shared = np.sqrt(np.maximum(eigenvalues, 0)).sum()
         found[index] = max(apart[index] + traces[index] - 2 * shared, 0.0)
     return found
 
 
-def _sum_of_singular_values(rows: _Floats, counts: _Floats, n: float) -> float:
-    """Of the rows, centred and weighted as in a covariance."""
-    centre = counts @ rows / n
-    there = counts > 0
-    scaled = (rows[there] - centre) * np.sqrt(counts[there] / (n - 1))[:, None]
-    gram = scaled @ scaled.T if len(scaled) <= scaled.shape[1] else scaled.T @ scaled
-    return float(np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0)).sum())
+def _between_columns(rows: _Floats, counts: _Floats) -> _Floats:
+    """The covariance of rows that count so often."""
+    there, n = counts > 0, counts.sum()
+    scaled = (rows[there] - counts @ rows / n) * np.sqrt(counts[there] / (n - 1))[:, None]
+    covariance: _Floats = scaled.T @ scaled
+    return covariance
 
 
-def _narrowed(rows: _Floats) -> _Floats:
-    """Rows with the same products among each other, and at most as many columns as there are rows."""
-    return _factor(rows.T).T
+def _between_rows(products: _Floats, counts: _Floats) -> _Floats:
+    """What has the covariance's eigenvalues, but for zeros, from all rows' products with each other."""
+    there, n = np.flatnonzero(counts), counts.sum()
+    with_mean = products[there] @ counts / n
+    of_mean = counts[there] @ with_mean / n
+    centred = products[np.ix_(there, there)] - with_mean[:, None] - with_mean[None, :] + of_mean
+    roots = np.sqrt(counts[there] / (n - 1))
+    scaled: _Floats = centred * roots[:, None] * roots[None, :]
+    return scaled
 
 
 def _centred(features: Features) -> tuple[_Floats, _Floats, float]:
