@@ -93,8 +93,95 @@ fn misspelt_variable(test: &TestSpec) -> Result<(), ExpandError> {
     Ok(())
 }
 
+/// Seeds that the test does not name, as many as it names, the same wherever it is asked: what a
+/// verdict near the margin is confirmed on.
+pub fn confirmation_seeds(test: &TestSpec) -> Vec<i64> {
+    let drawn = (0_u64..).map(|k| {
+        let digest = Sha256::new()
+            .chain_update(test.id.as_str())
+            .chain_update(b"\0confirmation\0")
+            .chain_update(k.to_be_bytes())
+            .finalize();
+        // 31 bits: every back end takes them.
+        i64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) >> 1)
+    });
+    let mut seeds = Vec::with_capacity(test.seeds.len());
+    for seed in drawn {
+        if seeds.len() == test.seeds.len() {
+            break;
+        }
+        if !test.seeds.contains(&seed) && !seeds.contains(&seed) {
+            seeds.push(seed);
+        }
+    }
+    seeds
+}
+
+/// Cells prompt by prompt, the prompts in an order that is random and always the same: whatever
+/// has been made when a run stops early is a random sample of the prompts.
+pub fn in_random_order(cells: Vec<CellKey>) -> Vec<CellKey> {
+    let mut keyed: Vec<([u8; 32], CellKey)> = cells
+        .into_iter()
+        .map(|cell| {
+            let digest = Sha256::new()
+                .chain_update(cell.test.as_str())
+                .chain_update(b"\0order\0")
+                .chain_update(&cell.prompt)
+                .finalize();
+            (digest.into(), cell)
+        })
+        .collect();
+    // Stable: a prompt's seeds stay in their order.
+    keyed.sort_by_key(|(digest, _)| *digest);
+    keyed.into_iter().map(|(_, cell)| cell).collect()
+}
+
 /// The file of a baseline, relative to its directory: `{test}/{sha256(prompt)[:12]}_seed{seed}.png`.
 pub fn baseline_path(cell: &CellKey) -> String {
     let digest = hex::encode(Sha256::digest(cell.prompt.as_bytes()));
     format!("{}/{}_seed{}.png", cell.test.name(), &digest[..12], cell.seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::{Combine, Place, TestId, TestKind};
+    use std::collections::BTreeMap;
+
+    fn test(seeds: &[i64]) -> TestSpec {
+        TestSpec {
+            id: TestId("t.py::a".into()),
+            place: Place { file: "t.py".into(), line: 1 },
+            kind: TestKind::VisualRegression { baseline_dir: "b".into(), ssim_threshold: 0.9 },
+            prompts: (0..40).map(|i| format!("prompt {i}")).collect(),
+            variables: BTreeMap::new(),
+            combine: Combine::Product,
+            negative_prompt: None,
+            seeds: seeds.to_vec(),
+            suite: None,
+        }
+    }
+
+    #[test]
+    fn confirmation_seeds_are_fresh_and_always_the_same() {
+        let first = confirmation_seeds(&test(&[1, 2, 3]));
+        assert_eq!(first.len(), 3);
+        assert_eq!(first, confirmation_seeds(&test(&[1, 2, 3])));
+        let other = confirmation_seeds(&test(&first));
+        assert!(first.iter().all(|seed| !other.contains(seed) && *seed >= 0));
+    }
+
+    #[test]
+    fn the_order_is_a_permutation_that_keeps_a_prompts_seeds_together() {
+        let cells = expand(&test(&[5, 3])).unwrap_or_default();
+        let ordered = in_random_order(cells.clone());
+        assert_ne!(ordered, cells);
+        assert_eq!(ordered, in_random_order(cells.iter().rev().cloned().rev().collect()));
+        let all: BTreeSet<&CellKey> = cells.iter().collect();
+        assert_eq!(ordered.iter().collect::<BTreeSet<_>>(), all);
+        for pair in ordered.chunks(2) {
+            assert_eq!(pair[0].prompt, pair[1].prompt);
+            assert_eq!((pair[0].seed, pair[1].seed), (5, 3));
+        }
+    }
 }

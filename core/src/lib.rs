@@ -18,6 +18,7 @@ pub mod recipe;
 pub mod report;
 pub mod result;
 pub mod scheduler;
+pub mod steering;
 pub mod suite;
 pub mod template;
 pub mod threshold;

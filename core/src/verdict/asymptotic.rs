@@ -29,6 +29,16 @@ pub enum Claim {
     Above,
 }
 
+impl Claim {
+    /// What a distance from the null is multiplied by to be positive on the claim's side.
+    pub fn sign(self) -> f64 {
+        match self {
+            Self::Below => -1.0,
+            Self::Above => 1.0,
+        }
+    }
+}
+
 /// ρ², which makes the process strongest at `units` (equation for ρ(t*) there, α one-sided).
 pub fn rho_squared(alpha: f64, units: u64) -> f64 {
     let a = -2.0 * alpha.ln();
@@ -42,10 +52,7 @@ pub fn ln_e(moments: &Moments, null: f64, claim: Claim, rho2: f64) -> f64 {
     if moments.count() < MIN_UNITS {
         return 0.0;
     }
-    let sign = match claim {
-        Claim::Below => -1.0,
-        Claim::Above => 1.0,
-    };
+    let sign = claim.sign();
     let distance = sign * (moments.mean() - null);
     if distance <= 0.0 {
         return 0.0;

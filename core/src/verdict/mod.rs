@@ -2,12 +2,16 @@
 
 pub mod asymptotic;
 pub mod betting;
-pub mod confidence_sequence;
+pub mod bootstrap;
 pub mod e_bh;
+pub mod group_sequential;
 pub mod moments;
 pub mod paired;
+pub mod ranking;
+pub mod resample;
 pub mod sequence;
 pub mod tail;
+pub mod welch;
 
 use serde::{Deserialize, Serialize};
 

@@ -41,13 +41,25 @@ impl Tail {
         self.disasters
     }
 
+    /// How fast ln of the e-value grows with an image, if disasters go on at the share seen so far:
+    /// the rate of the best bet. Not above 0 where the share is p₀ or more.
+    pub fn growth(&self) -> f64 {
+        let ruined = self.disasters as f64 / self.images.max(1) as f64;
+        let rate = |share: f64| {
+            let lambda = share / (1.0 - self.share);
+            let lost = if ruined == 0.0 { 0.0 } else { ruined * (-share).ln_1p() };
+            (1.0 - ruined) * (lambda * self.share).ln_1p() + lost
+        };
+        SHARES.into_iter().map(rate).fold(f64::NEG_INFINITY, f64::max)
+    }
+
     /// ln of the e-value for "fewer than p₀ of the images are ruined".
     pub fn ln_e(&self) -> f64 {
         let (p, bad) = (self.share, self.disasters as f64);
         let good = (self.images - self.disasters) as f64;
         let terms = SHARES.map(|share| {
             let lambda = share / (1.0 - p);
-            let lost = if self.disasters == 0 { 0.0 } else { bad * (-lambda * (1.0 - p)).ln_1p() };
+            let lost = if self.disasters == 0 { 0.0 } else { bad * (-share).ln_1p() };
             good * (lambda * p).ln_1p() + lost
         });
         let weighted = terms.iter().zip(WEIGHTS).map(|(term, weight)| term + f64::ln(weight));

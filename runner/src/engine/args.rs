@@ -105,6 +105,10 @@ pub struct RunArgs {
     /// Go on with a run that ended early: its identifier, or its folder
     #[arg(long, value_name = "RUN", conflicts_with = "run_dir")]
     pub resume: Option<String>,
+    /// Make what standard input says, a JSON line at a time, as `difftest compare --base` and the
+    /// runner do (docs/events.md)
+    #[arg(long, conflicts_with_all = ["resume", "fail_fast", "dry_run"])]
+    pub steer: bool,
     /// Stop after the first test that does not pass
     #[arg(long)]
     pub fail_fast: bool,

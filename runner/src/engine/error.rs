@@ -58,6 +58,10 @@ pub enum EngineError {
     StillRunning(PathBuf),
     #[error("the threads of the run did not start: {0}")]
     Threads(String),
+    #[error(
+        "--steer: standard input is not what steers a run: {0}; `difftest compare --base` and the runner speak it, see docs/events.md"
+    )]
+    Unsteered(String),
     /// The run was told to end; why.
     #[error("{0}")]
     Stopped(String),

@@ -9,12 +9,13 @@ use pyo3::types::PyIterator;
 use super::bridge::{CallError, Failure};
 use super::error::EngineError;
 use super::generator::{Generator, Item};
+use super::plan::CellAt;
 use super::stop::StopFlag;
 use super::watchdog::Watchdog;
 
-/// One image that is wanted: who asked, by a number of the caller's, and for what.
+/// One image that is wanted.
 pub struct Wanted {
-    pub cell: usize,
+    pub cell: CellAt,
     pub recipe: Recipe,
     /// Whether a metric of Python's will look at it.
     pub keep_array: bool,
@@ -22,7 +23,7 @@ pub struct Wanted {
 
 /// What came of it.
 pub struct Came {
-    pub cell: usize,
+    pub cell: CellAt,
     pub item: Item,
     pub duration_ms: f64,
 }
@@ -91,7 +92,7 @@ impl<'a> Generation<'a> {
         // Python delivers a signal only between its own instructions, and a generator may run few.
         py.check_signals().map_err(|_| EngineError::Interrupted)?;
         let recipes: Vec<Recipe> = wanted.iter().map(|one| one.recipe.clone()).collect();
-        let cells: Vec<usize> = wanted.iter().map(|one| one.cell).collect();
+        let cells: Vec<CellAt> = wanted.iter().map(|one| one.cell).collect();
         let mut since = Instant::now();
         let started = {
             let _watched = self.watchdog.images(&cells, self.image_timeout);

@@ -14,6 +14,8 @@ use super::bridge::BodyOutcome;
 pub struct Rules {
     /// Fewer scored images than this say nothing about a metric.
     pub min_samples: Option<u32>,
+    /// The run stops as soon as its verdict stands: few images are no fault.
+    pub steered: bool,
 }
 
 /// How a test ended, and why it did not pass, a sentence each. `broken` is what kept it from being
@@ -42,6 +44,7 @@ pub fn outcome(
         };
         // Without any score there is a failed image, or nothing to compare with.
         if let Some(least) = rules.min_samples
+            && !rules.steered
             && (1..least as usize).contains(&samples)
         {
             broken.push(format!(

@@ -18,6 +18,7 @@ mod asked;
 mod baseline;
 mod bridge;
 mod cache;
+mod commands;
 pub mod decode;
 mod error;
 mod estimate;

@@ -14,13 +14,14 @@ use pyo3::prelude::*;
 
 use super::asked::Asked;
 use super::bridge::{Failure, UnboundBridge};
+use super::commands::Commands;
 use super::error::EngineError;
 use super::generation::Generation;
 use super::native_stage::{Made, NativeStage, Stored};
 use super::plan::PlannedTest;
 use super::production::{Line, Planned, Production};
 use super::scoring::{AT_ONCE, Scorer};
-use super::scribe::{Body, Rest, Scribe, Step};
+use super::scribe::{Body, Pause, Rest, Scribe, Step};
 use super::shelf::Shelf;
 use super::sink::Sink;
 use super::slots::Slots;
@@ -33,10 +34,18 @@ const POLL: Duration = Duration::from_millis(2);
 /// Of those looks, how many go by between two at Python's signal flag.
 const LOOKS_A_SIGNAL_CHECK: u32 = 25;
 
+/// What is to be done.
+pub enum Work<'a> {
+    /// All of it is known.
+    Steps(&'a [Planned<'a>]),
+    /// It is said bit by bit.
+    Steered(&'a Commands),
+}
+
 pub struct Pipeline<'a> {
     pub tests: &'a [PlannedTest],
     pub asked: &'a [Asked<'a>],
-    pub steps: &'a [Planned<'a>],
+    pub work: Work<'a>,
     pub shelf: &'a Shelf<'a>,
     pub stage: &'a NativeStage<'a>,
     pub scorer: &'a Scorer<'a>,
@@ -90,6 +99,10 @@ impl<'scope, 's: 'scope> Line<'s> for Belt<'_, 'scope, 's> {
         });
     }
 
+    fn pause(&self, number: usize, pause: Pause) {
+        drop(self.steps.send((number, Step::Pause(pause))));
+    }
+
     fn finish(&self, number: usize, test: usize, body: Body) {
         drop(self.steps.send((number, Step::Finish(test, body))));
     }
@@ -138,8 +151,8 @@ impl Pipeline<'_> {
                     let production = Production {
                         tests: self.tests,
                         asked: self.asked,
-                        steps: self.steps,
                         shelf: self.shelf,
+                        reference: self.stage.reference,
                         pool: &pool,
                         slots: &slots,
                         window,
@@ -149,7 +162,15 @@ impl Pipeline<'_> {
                         line: &belt,
                     };
                     // Attached only for this long: the others need the interpreter to finish.
-                    Python::attach(|py| production.run(py, &bridge.bind(py), generation))
+                    Python::attach(|py| {
+                        let bridge = bridge.bind(py);
+                        match self.work {
+                            Work::Steps(steps) => production.run(py, &bridge, generation, steps),
+                            Work::Steered(commands) => {
+                                production.run_steered(py, &bridge, generation, commands)
+                            }
+                        }
+                    })
                 });
                 match &made {
                     Ok(()) => {}

@@ -11,7 +11,42 @@ use difftest_core::suite::{CollectionError, TestKind, TestSpec};
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedTest {
     pub spec: TestSpec,
+    /// Those of the test's own seeds, and behind them those of fresh seeds, where there are any.
     pub cells: Vec<CellKey>,
+    /// How many are of its own seeds.
+    pub declared: usize,
+}
+
+/// An image of the plan: a test by its number, and a cell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellAt {
+    pub test: usize,
+    pub cell: usize,
+}
+
+impl PlannedTest {
+    pub fn new(spec: TestSpec, cells: Vec<CellKey>) -> Self {
+        Self { spec, declared: cells.len(), cells }
+    }
+
+    /// The place of a cell's prompt among the test's, in the order of expansion. Cells have
+    /// prompts outermost, and as many of each as there are seeds.
+    pub fn prompt_number(&self, cell: usize) -> usize {
+        let seeds = self.cells.iter().take_while(|c| c.prompt == self.cells[0].prompt).count();
+        let within = if cell < self.declared { cell } else { cell - self.declared };
+        within / seeds.max(1)
+    }
+
+    /// Adds every prompt with seeds that the test does not name. They are made only when a
+    /// steered run is told to.
+    fn allow_confirmation(&mut self) {
+        let seeds = cell::confirmation_seeds(&self.spec);
+        let mut prompts: Vec<CellKey> = self.cells.clone();
+        prompts.dedup_by(|a, b| a.prompt == b.prompt);
+        self.cells.extend(prompts.into_iter().flat_map(|cell| {
+            seeds.iter().map(move |seed| CellKey { seed: *seed, ..cell.clone() }).collect::<Vec<_>>()
+        }));
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -35,7 +70,7 @@ impl Plan {
         let mut plan = Self::default();
         for spec in specs {
             match cells(&spec) {
-                Ok(cells) => plan.tests.push(PlannedTest { spec, cells }),
+                Ok(cells) => plan.tests.push(PlannedTest::new(spec, cells)),
                 Err(message) => {
                     plan.errors.push(CollectionError { place: spec.place, message });
                 }
@@ -44,8 +79,14 @@ impl Plan {
         plan
     }
 
+    /// Of the tests' own seeds.
     pub fn cell_count(&self) -> usize {
-        self.tests.iter().map(|t| t.cells.len()).sum()
+        self.tests.iter().map(|t| t.declared).sum()
+    }
+
+    /// For a run that is steered.
+    pub fn allow_confirmation(&mut self) {
+        self.tests.iter_mut().for_each(PlannedTest::allow_confirmation);
     }
 
     /// Every metric that a test asks for.

@@ -1,7 +1,12 @@
 //! The plan, walked on Python's main thread: images that are kept already are fetched, the others
 //! generated in batches that may span tests, and each test's body is called after its images.
 
+use std::collections::HashMap;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
+
+use difftest_core::event::CellKey;
+use difftest_core::steering::lockstep::Command;
 
 use pyo3::prelude::*;
 use rayon::prelude::*;
@@ -12,8 +17,10 @@ use super::error::EngineError;
 use super::generation::{Came, Generation, Wanted};
 use super::generator::Item;
 use super::native_stage::{Made, Source};
-use super::plan::PlannedTest;
-use super::scribe::Body;
+use super::commands::{Commands, unsteered};
+use super::plan::{CellAt, PlannedTest};
+use super::reference::ReferenceSource;
+use super::scribe::{Body, Pause};
 use super::shelf::{CellJob, Looked, Shelf};
 use super::slots::{Slot, Slots};
 use super::stop::StopFlag;
@@ -30,7 +37,7 @@ pub struct Job {
     pub cells: Vec<CellJob>,
 }
 
-/// One step of the plan; its place in the list is its number.
+/// One step of the plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Planned<'a> {
     Start(usize),
@@ -53,14 +60,15 @@ pub fn steps(jobs: &[Job]) -> Vec<Planned<'_>> {
 pub trait Line<'s> {
     fn start(&self, number: usize, test: usize);
     fn cell(&self, number: usize, made: Made<'s>);
+    fn pause(&self, number: usize, pause: Pause);
     fn finish(&self, number: usize, test: usize, body: Body);
 }
 
 pub struct Production<'a, 's> {
     pub tests: &'a [PlannedTest],
     pub asked: &'a [Asked<'a>],
-    pub steps: &'a [Planned<'a>],
     pub shelf: &'a Shelf<'a>,
+    pub reference: &'a ReferenceSource,
     pub pool: &'a rayon::ThreadPool,
     pub slots: &'s Slots,
     /// Cells that may be looked at between two calls of the generator. Fewer than there are
@@ -70,6 +78,13 @@ pub struct Production<'a, 's> {
     pub stop: &'a StopFlag,
     pub telemetry: &'a Telemetry<'a>,
     pub line: &'a dyn Line<'s>,
+}
+
+/// Steps in a row, with the number of the first.
+#[derive(Clone, Copy)]
+struct Stretch<'a> {
+    steps: &'a [Planned<'a>],
+    first: usize,
 }
 
 /// A cell that has to be made.
@@ -87,10 +102,92 @@ impl<'s> Production<'_, 's> {
         py: Python<'_>,
         bridge: &Bridge<'_>,
         generation: &mut Generation<'_>,
+        steps: &[Planned<'_>],
+    ) -> Result<(), EngineError> {
+        self.walk(py, bridge, generation, Stretch { steps, first: 0 })
+    }
+
+    /// Makes what it is told to, until it is told to finish.
+    pub fn run_steered(
+        &self,
+        py: Python<'_>,
+        bridge: &Bridge<'_>,
+        generation: &mut Generation<'_>,
+        commands: &Commands,
+    ) -> Result<(), EngineError> {
+        let known: HashMap<&CellKey, CellAt> = self
+            .tests
+            .iter()
+            .enumerate()
+            .flat_map(|(test, planned)| {
+                let cells = planned.cells.iter().enumerate();
+                cells.map(move |(cell, key)| (key, CellAt { test, cell }))
+            })
+            .collect();
+        let all = 0..self.tests.len();
+        let starts: Vec<Planned<'_>> = all.clone().map(Planned::Start).collect();
+        self.walk(py, bridge, generation, Stretch { steps: &starts, first: 0 })?;
+        let mut number = starts.len();
+        for round in 0.. {
+            self.pause(py, number, round)?;
+            number += 1;
+            let command = {
+                self.watchdog.idle();
+                let next = commands.next(py, self.stop);
+                self.watchdog.at_work();
+                next?
+            };
+            let Command::Make { cells } = command else { break };
+            let jobs = cells
+                .iter()
+                .map(|cell| match known.get(cell) {
+                    Some(at) => Ok((at.test, CellJob { cell: at.cell, resumed: None })),
+                    None => Err(unsteered(&format!(
+                        "{} has no image of seed {}, prompt: {}",
+                        cell.test, cell.seed, cell.prompt
+                    ))),
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            self.reference.refresh()?;
+            let steps: Vec<Planned<'_>> =
+                jobs.iter().map(|(test, job)| Planned::Cell(*test, job)).collect();
+            self.walk(py, bridge, generation, Stretch { steps: &steps, first: number })?;
+            number += steps.len();
+        }
+        let ends: Vec<Planned<'_>> = all.map(Planned::Finish).collect();
+        self.walk(py, bridge, generation, Stretch { steps: &ends, first: number })
+    }
+
+    /// Waits until everything so far is said and scored.
+    fn pause(&self, py: Python<'_>, number: usize, round: u32) -> Result<(), EngineError> {
+        let (done, is_done) = channel();
+        self.line.pause(number, Pause { round, done });
+        loop {
+            self.go_on()?;
+            match py.detach(|| is_done.recv_timeout(SIGNAL_CHECK)) {
+                Ok(()) => return Ok(()),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                    py.check_signals().map_err(|_| EngineError::Interrupted)?;
+                }
+                // Who was to answer has failed, and its error is the one that counts.
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                    self.go_on()?;
+                    return Err(EngineError::Stopped("the run has failed".to_owned()));
+                }
+            }
+        }
+    }
+
+    fn walk(
+        &self,
+        py: Python<'_>,
+        bridge: &Bridge<'_>,
+        generation: &mut Generation<'_>,
+        stretch: Stretch<'_>,
     ) -> Result<(), EngineError> {
         let mut at = 0;
-        while at < self.steps.len() {
-            at = self.one_window(py, bridge, generation, at)?;
+        while at < stretch.steps.len() {
+            at = self.one_window(py, bridge, generation, stretch, at)?;
         }
         Ok(())
     }
@@ -102,20 +199,22 @@ impl<'s> Production<'_, 's> {
         py: Python<'_>,
         bridge: &Bridge<'_>,
         generation: &mut Generation<'_>,
+        stretch: Stretch<'_>,
         from: usize,
     ) -> Result<usize, EngineError> {
+        let Stretch { steps, first } = stretch;
         let batch = generation.generator.batch_size;
         let (mut at, mut cells) = (from, 0);
         let (mut missing, mut ends) = (Vec::new(), Vec::new());
-        while let Some(step) = self.steps.get(at) {
+        while let Some(step) = steps.get(at) {
             let room = batch.saturating_sub(missing.len()).min(self.window - cells);
             match step {
                 // After the images, in one go with them.
-                Planned::Finish(test) => ends.push((at, *test)),
+                Planned::Finish(test) => ends.push((first + at, *test)),
                 _ if room == 0 => break,
-                Planned::Start(test) => self.line.start(at, *test),
+                Planned::Start(test) => self.line.start(first + at, *test),
                 Planned::Cell(..) => {
-                    let run = self.run_of_cells(at, room);
+                    let run = run_of_cells(stretch, at, room);
                     for (number, test, cell, looked) in self.look(py, &run)? {
                         match looked.kept {
                             None => missing.push(Missing { number, test, cell, looked }),
@@ -138,15 +237,6 @@ impl<'s> Production<'_, 's> {
             self.line.finish(number, test, body);
         }
         Ok(at)
-    }
-
-    /// The cells that follow each other from here on.
-    fn run_of_cells(&self, from: usize, most: usize) -> Vec<(usize, usize, &CellJob)> {
-        let cells = self.steps[from..].iter().enumerate().map_while(|(ahead, step)| match step {
-            Planned::Cell(test, job) => Some((from + ahead, *test, *job)),
-            Planned::Start(_) | Planned::Finish(_) => None,
-        });
-        cells.take(most).collect()
     }
 
     /// Looks for what is kept of these cells, on all threads.
@@ -176,7 +266,7 @@ impl<'s> Production<'_, 's> {
         let wanted: Vec<Wanted> = missing
             .iter()
             .map(|cell| Wanted {
-                cell: cell.number,
+                cell: CellAt { test: cell.test, cell: cell.cell },
                 recipe: self.shelf.recipe(cell.test, cell.cell),
                 keep_array: self.asked[cell.test].python_looks(),
             })
@@ -236,6 +326,20 @@ impl<'s> Production<'_, 's> {
     fn go_on(&self) -> Result<(), EngineError> {
         self.stop.raised().map_or(Ok(()), |stop| Err(EngineError::Stopped(stop.reason())))
     }
+}
+
+/// The cells that follow each other from here on, with their numbers.
+fn run_of_cells(
+    stretch: Stretch<'_>,
+    from: usize,
+    most: usize,
+) -> Vec<(usize, usize, &CellJob)> {
+    let steps = stretch.steps[from..].iter().enumerate();
+    let cells = steps.map_while(|(ahead, step)| match step {
+        Planned::Cell(test, job) => Some((stretch.first + from + ahead, *test, *job)),
+        Planned::Start(_) | Planned::Finish(_) => None,
+    });
+    cells.take(most).collect()
 }
 
 /// A cell that took nothing.

@@ -1,11 +1,12 @@
 //! The image that a generated one is compared with.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use difftest_core::event::{self, CellKey, ImageRef};
+use difftest_core::event::{self, CellKey, Event, ImageRef};
 use difftest_core::result::Run;
 use difftest_core::suite::{TestKind, TestSpec};
 use image::RgbImage;
@@ -24,11 +25,54 @@ pub enum ReferenceSource {
     /// Files in the repository.
     Files(Files),
     /// The images of another run.
-    Run {
-        dir: PathBuf,
-        images: HashMap<CellKey, ImageRef>,
-    },
+    Run(OtherRun),
     None,
+}
+
+/// Another run, which may still be under way.
+pub struct OtherRun {
+    dir: PathBuf,
+    read: Mutex<Read>,
+}
+
+#[derive(Default)]
+struct Read {
+    images: HashMap<CellKey, ImageRef>,
+    /// How much of its stream is in there.
+    bytes: u64,
+}
+
+impl OtherRun {
+    fn open(dir: &Path) -> Result<Self, EngineError> {
+        let run = Self { dir: dir.to_owned(), read: Mutex::default() };
+        run.refresh()?;
+        Ok(run)
+    }
+
+    /// Reads what it has said since.
+    fn refresh(&self) -> Result<(), EngineError> {
+        let bad = |reason: String| EngineError::BadReference { dir: self.dir.clone(), reason };
+        let unread = |e: std::io::Error| bad(format!("{EVENTS_FILE}: {e}"));
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = File::open(self.dir.join(EVENTS_FILE)).map_err(unread)?;
+        file.seek(SeekFrom::Start(read.bytes)).map_err(unread)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(unread)?;
+        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        for event in event::read_stream(&bytes[..whole]).map_err(|e| bad(e.to_string()))? {
+            if let Event::CellGenerated { cell, image, .. } = event {
+                read.images.insert(cell, image);
+            }
+        }
+        read.bytes += whole as u64;
+        Ok(())
+    }
+
+    /// By its digest, never by the path in the stream: the other run may be anyone's.
+    fn file(&self, cell: &CellKey) -> Option<String> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(format!("{IMAGES_DIR}/{}.png", read.images.get(cell)?.sha256))
+    }
 }
 
 /// Baselines, and the folders that tests name.
@@ -57,24 +101,22 @@ impl ReferenceSource {
                 Ok(Self::Files(Files { root, folders: Mutex::default() }))
             }
             Some("none") => Ok(Self::None),
-            _ => Self::of_run(argument),
+            _ => OtherRun::open(argument).map(Self::Run),
         }
     }
 
-    fn of_run(dir: &Path) -> Result<Self, EngineError> {
-        let images = read_run(dir)?
-            .tests
-            .into_iter()
-            .flat_map(|test| test.cells)
-            .filter_map(|(key, cell)| Some((key, cell.image?)))
-            .collect();
-        Ok(Self::Run { dir: dir.to_owned(), images })
+    /// Looks at what there is by now.
+    pub fn refresh(&self) -> Result<(), EngineError> {
+        match self {
+            Self::Run(run) => run.refresh(),
+            Self::Files(_) | Self::None => Ok(()),
+        }
     }
 
     pub fn kind(&self) -> ReferenceKind {
         match self {
             Self::Files(_) => ReferenceKind::Baseline,
-            Self::Run { .. } => ReferenceKind::Run,
+            Self::Run(_) => ReferenceKind::Run,
             Self::None => ReferenceKind::None,
         }
     }
@@ -96,10 +138,7 @@ impl ReferenceSource {
                     }
                 }
             },
-            Self::Run { dir, images } => {
-                let image = images.get(&test.cells[cell])?;
-                std::fs::read(dir.join(IMAGES_DIR).join(format!("{}.png", image.sha256))).ok()
-            }
+            Self::Run(run) => std::fs::read(run.dir.join(run.file(&test.cells[cell])?)).ok(),
         }
     }
 
@@ -112,11 +151,9 @@ impl ReferenceSource {
                 TestKind::Quality { reference_dir: Some(dir), .. } => files.named(dir, test, cell),
                 TestKind::Quality { reference_dir: None, .. } => Found::Nothing,
             },
-            // By its digest, never by the path in the stream: the other run may be anyone's.
-            Self::Run { dir, images } => match images.get(key) {
-                Some(image) => {
-                    let file = format!("{IMAGES_DIR}/{}.png", image.sha256);
-                    read(&dir.join(&file), &file, || format!("the other run has lost {file}"))
+            Self::Run(run) => match run.file(key) {
+                Some(file) => {
+                    read(&run.dir.join(&file), &file, || format!("the other run has lost {file}"))
                 }
                 None => Found::Nothing,
             },
@@ -163,7 +200,7 @@ impl Files {
     }
 
     fn find(&self, folder: &Path, test: &PlannedTest, cell: usize) -> Match {
-        self.names(folder).find(&test.cells[cell], prompt_number(test, cell))
+        self.names(folder).find(&test.cells[cell], test.prompt_number(cell))
     }
 
     fn names(&self, folder: &Path) -> Arc<Names> {
@@ -184,13 +221,6 @@ impl Files {
         });
         Arc::clone(names)
     }
-}
-
-/// The place of a cell's prompt among the test's, in the order of expansion. Cells have prompts
-/// outermost, and as many of each as there are seeds.
-fn prompt_number(test: &PlannedTest, cell: usize) -> usize {
-    let seeds = test.cells.iter().take_while(|c| c.prompt == test.cells[0].prompt).count();
-    cell / seeds.max(1)
 }
 
 fn read(path: &Path, name: &str, missing: impl Fn() -> String) -> Found {

@@ -66,6 +66,12 @@ impl Scorer<'_> {
                     waiting.looks.push(*look);
                     due = waiting.looks.len() >= AT_ONCE;
                 }
+                Rest::Pause(pause) => {
+                    self.flush(&mut waiting, &mut gathered)?;
+                    self.sink.emit(&Event::RoundFinished { round: pause.round })?;
+                    // Who waited may have been interrupted.
+                    drop(pause.done.send(()));
+                }
                 Rest::Finish(finish) => {
                     waiting.finishes.push((waiting.looks.len(), finish));
                     // A test is not kept open for long by images of later ones.
@@ -264,6 +270,10 @@ impl Scorer<'_> {
                 Ok(score) => {
                     let test = id.clone();
                     self.sink.emit(&Event::BatchScored { test, metric: name, score })?;
+                }
+                // A run that stops early may stop before a set of images is one.
+                Err(CallError::Failed(failure)) if self.rules.steered && failure.trace.is_none() => {
+                    self.sink.warn(format!("{id}: {}", failure.reason))?;
                 }
                 Err(CallError::Failed(failure)) => {
                     if let Some(trace) = failure.trace {

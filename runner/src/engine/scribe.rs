@@ -1,7 +1,7 @@
 //! Puts what many threads did at once back into the order of the plan, and says it.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
 
 use difftest_core::event::{CellKey, Event};
 
@@ -18,7 +18,15 @@ use super::slots::Slot;
 pub enum Step<'a> {
     Start(usize),
     Cell(Box<Stored<'a>>),
+    /// A steered run waits for its next command once everything before it is said and scored.
+    Pause(Pause),
     Finish(usize, Body),
+}
+
+pub struct Pause {
+    pub round: u32,
+    /// Answered when `round_finished` is said.
+    pub done: Sender<()>,
 }
 
 /// What a test's own body came to.
@@ -31,6 +39,7 @@ pub struct Body {
 pub enum Rest<'a> {
     /// An image that a metric of Python's wants to see.
     Look(Box<Look<'a>>),
+    Pause(Pause),
     Finish(Finish),
 }
 
@@ -54,8 +63,15 @@ pub struct Scribe<'a, 's> {
     pub asked: &'a [Asked<'a>],
     pub sink: &'a Sink,
     pub rest: SyncSender<Rest<'s>>,
-    /// Of the test that is under way: what its images took, and how many were not compared.
+    under_way: BTreeMap<usize, UnderWay>,
+}
+
+/// Of a test that has started and not finished.
+#[derive(Default)]
+struct UnderWay {
+    /// What its images took.
     duration_ms: f64,
+    /// How many were not compared.
     alone: usize,
 }
 
@@ -66,7 +82,7 @@ impl<'a, 's> Scribe<'a, 's> {
         sink: &'a Sink,
         rest: SyncSender<Rest<'s>>,
     ) -> Self {
-        Self { tests, asked, sink, rest, duration_ms: 0.0, alone: 0 }
+        Self { tests, asked, sink, rest, under_way: BTreeMap::new() }
     }
 
     /// Says every step once all before it are said. Works until the other side hangs up; a step
@@ -84,27 +100,33 @@ impl<'a, 's> Scribe<'a, 's> {
         // Images that were finished beyond a gap are as real as the others.
         early.into_values().try_for_each(|step| match step {
             Step::Cell(stored) => self.cell(*stored),
-            Step::Start(_) | Step::Finish(..) => Ok(()),
+            Step::Start(_) | Step::Pause(_) | Step::Finish(..) => Ok(()),
         })
     }
 
     fn say(&mut self, step: Step<'s>) -> Result<(), EngineError> {
         match step {
             Step::Start(test) => {
-                (self.duration_ms, self.alone) = (0.0, 0);
+                self.under_way.insert(test, UnderWay::default());
                 let test = self.tests[test].spec.id.clone();
                 self.sink.emit(&Event::TestStarted { test })
             }
             Step::Cell(stored) => self.cell(*stored),
+            Step::Pause(pause) => {
+                self.pass_on(Rest::Pause(pause));
+                Ok(())
+            }
             Step::Finish(test, body) => {
-                if self.alone > 0 {
+                let UnderWay { duration_ms, alone } =
+                    self.under_way.remove(&test).unwrap_or_default();
+                if alone > 0 {
                     self.sink.warn(format!(
                         "{}: {} not in the other run, and not compared",
                         self.tests[test].spec.id,
-                        count(self.alone as u64, "image")
+                        count(alone as u64, "image")
                     ))?;
                 }
-                let duration_ms = self.duration_ms + body.duration_ms;
+                let duration_ms = duration_ms + body.duration_ms;
                 self.pass_on(Rest::Finish(Finish { test, body, duration_ms }));
                 Ok(())
             }
@@ -114,12 +136,13 @@ impl<'a, 's> Scribe<'a, 's> {
     fn cell(&mut self, stored: Stored<'s>) -> Result<(), EngineError> {
         let Stored { test, cell, still, duration_ms, cost_usd, retries, slot } = stored;
         let key = &self.tests[test].cells[cell];
-        self.duration_ms += duration_ms;
+        let under_way = self.under_way.entry(test).or_default();
+        under_way.duration_ms += duration_ms;
         let mut still = match still {
             Ok(still) => still,
             Err(failure) => return cell_failed(self.sink, key, failure),
         };
-        self.alone += usize::from(still.alone);
+        under_way.alone += usize::from(still.alone);
         if still.resumed.is_none() {
             self.sink.emit(&Event::CellGenerated {
                 cell: key.clone(),

@@ -20,8 +20,9 @@ use super::history;
 use super::judgement::{self, Rules};
 use super::loading::{self, Loaded};
 use super::native_stage::NativeStage;
-use super::pipeline::Pipeline;
-use super::production::{self, Planned};
+use super::commands::Commands;
+use super::pipeline::{Pipeline, Work};
+use super::production;
 use super::reference::ReferenceSource;
 use super::resume::{self, Earlier};
 use super::scoring::Scorer;
@@ -41,6 +42,8 @@ pub struct Session<'a> {
     id: String,
     started: Instant,
     fail_fast: bool,
+    /// Told what to make, bit by bit.
+    commands: Option<Commands>,
     /// The run that is gone on with. Nothing is added to its stream before it is sure that what
     /// comes belongs to it.
     earlier: Option<Earlier>,
@@ -83,6 +86,7 @@ impl<'a> Session<'a> {
             (None, None) => Sink::open(&history::runs_dir(&target.root)?.join(&id), copy)?,
         };
         let (started, fail_fast) = (Instant::now(), args.fail_fast);
+        let commands = args.steer.then(Commands::of_stdin).transpose()?;
         Ok(Self {
             target,
             reference,
@@ -90,6 +94,7 @@ impl<'a> Session<'a> {
             id,
             started,
             fail_fast,
+            commands,
             earlier,
             leave,
             reading: Mutex::default(),
@@ -120,7 +125,10 @@ impl<'a> Session<'a> {
     /// Also answers whether anything was written to the stream.
     fn execute(&self, py: Python<'_>) -> (Result<(), EngineError>, bool) {
         let loaded = Bridge::connect(py).and_then(|bridge| {
-            let loaded = loading::load(&bridge, &self.target, self.reference.kind())?;
+            let mut loaded = loading::load(&bridge, &self.target, self.reference.kind())?;
+            if self.commands.is_some() {
+                loaded.plan.allow_confirmation();
+            }
             let generator = match loaded.plan.tests.is_empty() {
                 true => Err(EngineError::NothingCollected),
                 false => bridge.load_generator(&self.target),
@@ -243,7 +251,10 @@ impl<'a> Session<'a> {
             tests,
             asked: &asked,
             known: &loaded.known,
-            rules: Rules { min_samples: settings.min_samples },
+            rules: Rules {
+                min_samples: settings.min_samples,
+                steered: self.commands.is_some(),
+            },
             root: &self.target.root,
             sink: &self.sink,
             telemetry: &telemetry,
@@ -254,7 +265,10 @@ impl<'a> Session<'a> {
         let pipeline = Pipeline {
             tests,
             asked: &asked,
-            steps: &steps,
+            work: match &self.commands {
+                None => Work::Steps(&steps),
+                Some(commands) => Work::Steered(commands),
+            },
             shelf: &shelf,
             stage: &stage,
             scorer: &scorer,
@@ -273,7 +287,7 @@ impl<'a> Session<'a> {
             let message = "not on Python's main thread: a call that hangs ends the run".to_owned();
             self.sink.emit(&Event::Log { level, message })?;
         }
-        let abandon = |hung: Hung| self.abandon(&hung, &steps, loaded);
+        let abandon = |hung: Hung| self.abandon(&hung, loaded);
         let done = pipeline.run(py, bridge.unbind(), &mut generation, abandon);
         let done = bridge.unwatch().and(done);
         match (done, stop.raised()) {
@@ -287,13 +301,10 @@ impl<'a> Session<'a> {
     }
 
     /// Says what is known of a run that cannot be ended, and leaves.
-    fn abandon(&self, hung: &Hung, steps: &[Planned<'_>], loaded: &Loaded) {
-        let said = hung.cells.iter().try_for_each(|number| match steps.get(*number) {
-            Some(Planned::Cell(test, job)) => {
-                let cell = &loaded.plan.tests[*test].cells[job.cell];
-                cell_failed(&self.sink, cell, Failure::new(hung.reason.clone()))
-            }
-            _ => Ok(()),
+    fn abandon(&self, hung: &Hung, loaded: &Loaded) {
+        let said = hung.cells.iter().try_for_each(|at| {
+            let cell = &loaded.plan.tests[at.test].cells[at.cell];
+            cell_failed(&self.sink, cell, Failure::new(hung.reason.clone()))
         });
         // The last word counts more than what could not be said before it.
         let _ = said.and(self.say_end(&Err(EngineError::Stopped(hung.reason.clone()))));

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use difftest_core::config::show_duration;
 use rustix::process::{Signal, getpid, kill_process};
 
+use super::plan::CellAt;
 use super::stop::{Stop, StopFlag};
 use super::{ERROR, INTERRUPTED};
 
@@ -28,8 +29,8 @@ struct Call {
     until: Option<Instant>,
     /// Of one image, in seconds.
     allowed: Option<u64>,
-    /// Those that were still to come, as the caller counts them.
-    cells: Vec<usize>,
+    /// Those that were still to come.
+    cells: Vec<CellAt>,
     /// The first exception, and the last.
     raised: Option<(Instant, Instant)>,
 }
@@ -39,6 +40,8 @@ struct State {
     call: Option<Call>,
     /// `--timeout`, in seconds, and when that is.
     limit: Option<(u64, Instant)>,
+    /// Since when the run waits to be told what to do. That is not its own time.
+    idle: Option<Instant>,
     /// A run that was told to end has ended by then.
     ends_by: Option<Instant>,
     over: bool,
@@ -48,8 +51,8 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hung {
     pub reason: String,
-    /// The images that were waited for, as the caller counts them.
-    pub cells: Vec<usize>,
+    /// The images that were waited for.
+    pub cells: Vec<CellAt>,
     /// The process's exit code.
     pub code: i32,
 }
@@ -93,7 +96,7 @@ impl Watchdog {
 
     /// Watches a call that waits for these images, of which each may take `allowed` seconds: a
     /// generator may make them all before it hands on the first.
-    pub fn images(&self, cells: &[usize], allowed: Option<u64>) -> Watched<'_> {
+    pub fn images(&self, cells: &[CellAt], allowed: Option<u64>) -> Watched<'_> {
         let allowance = |s: u64| Duration::from_secs(s.saturating_mul(cells.len() as u64));
         let until = allowed.map(|s| Instant::now() + allowance(s));
         self.set(Some(Call { until, allowed, cells: cells.to_vec(), raised: None }));
@@ -115,6 +118,22 @@ impl Watchdog {
         let mut state = self.lock();
         if self.stop.raise(stop) {
             self.order_end(&mut state, Instant::now());
+        }
+        self.changed.notify_all();
+    }
+
+    /// The run waits for somebody else from now on.
+    pub fn idle(&self) {
+        self.lock().idle = Some(Instant::now());
+        self.changed.notify_all();
+    }
+
+    /// It is at work again; the time between is given back to its limit.
+    pub fn at_work(&self) {
+        let mut state = self.lock();
+        let Some(since) = state.idle.take() else { return };
+        if let Some((_, at)) = &mut state.limit {
+            *at += since.elapsed();
         }
         self.changed.notify_all();
     }
@@ -181,6 +200,7 @@ impl Watchdog {
 
     fn due(&self, state: &mut State, now: Instant) -> Due {
         if let Some((limit, at)) = state.limit
+            && state.idle.is_none()
             && now >= at
         {
             state.limit = None;
@@ -224,7 +244,8 @@ impl Watchdog {
             None => call.until,
             Some((_, last)) => Some(last + AGAIN),
         });
-        [call, state.limit.map(|(_, at)| at), state.ends_by].into_iter().flatten().min()
+        let limit = state.limit.filter(|_| state.idle.is_none()).map(|(_, at)| at);
+        [call, limit, state.ends_by].into_iter().flatten().min()
     }
 
     /// Each field is whole whatever the last holder was doing.
@@ -256,7 +277,7 @@ mod tests {
     fn an_image_is_asked_to_end_again_and_again_and_then_given_up() {
         let stop = Arc::<StopFlag>::default();
         let dog = Watchdog::new(Arc::clone(&stop), None, Instant::now());
-        let watched = dog.images(&[7], Some(3));
+        let watched = dog.images(&[CellAt { test: 0, cell: 7 }], Some(3));
         let now = dog.lock().call.as_ref().unwrap().until.unwrap();
         let due = |seconds| dog.due(&mut dog.lock(), at(now, seconds));
         let before = now - Duration::from_millis(100);
@@ -267,7 +288,7 @@ mod tests {
         assert_eq!(due(0.9), Due::Nothing);
         assert_eq!(due(1.0), Due::Raise);
         let Due::Abandon(hung) = due(5.0) else { panic!("it was to be given up") };
-        assert_eq!(hung.cells, [7]);
+        assert_eq!(hung.cells, [CellAt { test: 0, cell: 7 }]);
         drop(watched);
         assert_eq!(due(6.0), Due::Nothing);
         assert_eq!(dog.overdue(), None);
@@ -277,7 +298,7 @@ mod tests {
     fn a_batch_may_take_as_long_for_all_its_images() {
         let stop = Arc::<StopFlag>::default();
         let dog = Watchdog::new(Arc::clone(&stop), None, Instant::now());
-        let _watched = dog.images(&[0, 1, 2], Some(10));
+        let _watched = dog.images(&[0, 1, 2].map(|cell| CellAt { test: 0, cell }), Some(10));
         let now = Instant::now();
         let due = |seconds| dog.due(&mut dog.lock(), at(now, seconds));
         assert_eq!(due(29.0), Due::Nothing);
@@ -297,6 +318,21 @@ mod tests {
         assert!(dog.overdue().unwrap().contains("timeout of 1m"));
         assert_eq!(due(61.0), Due::Raise);
         assert!(matches!(due(70.0), Due::Abandon(_)));
+    }
+
+    #[test]
+    fn time_that_is_spent_waiting_for_a_command_is_not_the_runs() {
+        let stop = Arc::<StopFlag>::default();
+        let started = Instant::now();
+        let dog = Watchdog::new(Arc::clone(&stop), Some(60), started);
+        dog.idle();
+        assert_eq!(dog.due(&mut dog.lock(), at(started, 3600.0)), Due::Nothing);
+        std::thread::sleep(Duration::from_millis(20));
+        dog.at_work();
+        let end = dog.lock().limit.unwrap().1;
+        assert!(end >= at(started, 60.02), "{:?}", end - started);
+        assert_eq!(dog.due(&mut dog.lock(), end), Due::Nothing);
+        assert_eq!(stop.raised(), Some(&Stop::Timeout(60)));
     }
 
     #[test]
