@@ -54,7 +54,8 @@ def reweighted(one: Features, other: Features, weights: Weights) -> _Floats:
 
     Of a bootstrap's weights these are too high, by about as much again as the distance of N images is: some 37% of
     the rows are left out and others are there twice, which adds no direction of its own. The difference of two sets
-    of one size, with the same weights, is nearly free of that; it keeps the difference of their two biases.
+    of one size and spread, with the same weights, is nearly free of that. Where their spreads differ, so do their
+    biases, and the difference of replicates is off by that: its spread is to be read, not its place.
 
     Once: ``G = X·A₂ᵀ``. A replicate weights and centres the rows of ``G``; its singular values are the roots of the
     eigenvalues of the smaller Gram matrix, off by at most 2⁻²⁶ of the largest of them.
