@@ -171,6 +171,7 @@ mod tests {
                 suite: "shapes".into(),
                 timeout_s: 60,
                 network: false,
+                verdict: VerdictSettings::default(),
             },
             verdict: VerdictSettings::default(),
             completion,

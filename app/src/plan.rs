@@ -171,6 +171,7 @@ impl Planner<'_> {
             suite: suite.to_owned(),
             timeout_s: trusted.job_timeout(),
             network: trusted.network,
+            verdict: verdict.clone(),
         };
         let work = Work::Job { spec, labels: trusted.labels.clone(), verdict: verdict.clone() };
         self.check(suite, merge_base.clone(), work)

@@ -16,6 +16,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::VerdictSettings;
 use crate::ids::{CommitSha, RepoName};
 
 /// The header that fences a job's calls.
@@ -90,7 +91,7 @@ pub struct ClaimRequest {
 }
 
 /// A job, leased. Work starts after the first acknowledged renewal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     pub job: JobId,
     /// Counts from 1.
@@ -102,7 +103,7 @@ pub struct Claim {
 }
 
 /// What a job does: one suite at two commits of one repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {
     pub repository: RepoName,
     pub clone_url: String,
@@ -114,6 +115,9 @@ pub struct JobSpec {
     pub timeout_s: u64,
     /// Whether the sandbox has a network.
     pub network: bool,
+    /// What decides when there are enough images; from the base commit, as the judge's.
+    #[serde(default)]
+    pub verdict: VerdictSettings,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

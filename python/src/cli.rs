@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::{Parser, Subcommand};
 use difftest_app::AppArgs;
 use difftest_runner::daemon::{self, RunnerArgs};
-use difftest_runner::engine::{self, BaselineArgs, CacheArgs, ConfigArgs, RunArgs};
+use difftest_runner::engine::{self, BaselineArgs, CacheArgs, CompareArgs, ConfigArgs, RunArgs};
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
 
@@ -32,6 +32,8 @@ enum Command {
     Run(Box<RunArgs>),
     /// Store the images that later runs are compared with
     Baseline(BaselineArgs),
+    /// Compare two runs, the working tree with a base, or several models
+    Compare(Box<CompareArgs>),
     /// Say what --incremental keeps, or remove it
     Cache(CacheArgs),
     /// Say every setting, and where it came from
@@ -81,6 +83,7 @@ fn dispatch(py: Python<'_>, command: Command) -> PyResult<i32> {
     match command {
         Command::Run(args) => engine::run(py, *args),
         Command::Baseline(args) => engine::baseline(py, args),
+        Command::Compare(args) => engine::compare(py, &args),
         Command::Cache(args) => engine::cache(&args),
         Command::Config(args) => engine::config(&args),
         Command::Recipe(args) => Ok(recipe::run(args)),

@@ -109,6 +109,7 @@ impl Door {
             suite: "shapes".into(),
             timeout_s: 60,
             network: false,
+            verdict: VerdictSettings::default(),
         };
         let check = NewCheck {
             effect_key: "push:1".into(),

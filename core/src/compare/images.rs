@@ -19,9 +19,10 @@ pub(super) fn changed(
                 .iter()
                 .filter_map(|metric| {
                     let score = *head.cells.get(*key)?.scores.get(&metric.name)?;
-                    let before = metric.base.as_ref().and_then(|_| {
-                        base?.cells.get(*key)?.scores.get(&metric.name).copied()
-                    });
+                    let before = metric
+                        .base
+                        .as_ref()
+                        .and_then(|_| base?.cells.get(*key)?.scores.get(&metric.name).copied());
                     Some((metric.name.clone(), before, score))
                 })
                 .collect();

@@ -278,7 +278,9 @@ impl<'a> TestJudge<'a> {
                 return match measured.kind {
                     Kind::Distance if missed => decided(Decision::Failed, true),
                     // A threshold that holds says that so much is no matter.
-                    Kind::Distance if measured.threshold.is_some() => decided(Decision::Pass, clear),
+                    Kind::Distance if measured.threshold.is_some() => {
+                        decided(Decision::Pass, clear)
+                    }
                     Kind::Distance => Decided {
                         sentence: Some(format!(
                             "differs from the base's images by {:.4} on average, which is more \
@@ -322,14 +324,13 @@ impl<'a> TestJudge<'a> {
             sentence: Some(format!("{}; {text}", first.sentence)),
         };
         let Some(again) = &measured.confirmation else {
-            let text = "a loss so near the margin has to show on fresh seeds too, and none are made";
+            let text =
+                "a loss so near the margin has to show on fresh seeds too, and none are made";
             let over = self.run.status.is_some();
             return say(Decision::Inconclusive, over, text.to_owned());
         };
-        let seen = format!(
-            "on fresh seeds, {} pairs, it changed by {:+.4}",
-            again.pairs, again.estimate
-        );
+        let seen =
+            format!("on fresh seeds, {} pairs, it changed by {:+.4}", again.pairs, again.estimate);
         if again.ln_regressed >= enough {
             say(Decision::Regressed, true, format!("{seen}, which confirms it"))
         } else if again.ln_not_worse >= enough {

@@ -8,9 +8,9 @@ use crate::metric::{Category, Direction, MetricInfo};
 use crate::result::{CellRun, Summary};
 use crate::suite::TestKind;
 use crate::threshold;
+use crate::verdict::bootstrap;
 use crate::verdict::paired::{self, Pair, Policy, Shown};
 use crate::verdict::sequence::{Question, Sequence};
-use crate::verdict::bootstrap;
 use crate::verdict::welch::Welch;
 
 /// How a metric tells better from worse.
@@ -119,7 +119,11 @@ impl<'a> TestJudge<'a> {
             margin,
             // A margin as wide as the range leaves nothing to claim.
             bound: bound.filter(|bound| *bound > margin),
-            drop: drop.unwrap_or(if margin > 0.0 { DROP_MARGINS * margin } else { f64::MIN_POSITIVE }),
+            drop: drop.unwrap_or(if margin > 0.0 {
+                DROP_MARGINS * margin
+            } else {
+                f64::MIN_POSITIVE
+            }),
             share: self.settings.tail.share,
             alpha: self.settings.alpha,
             units: self.settings.units,
@@ -190,7 +194,10 @@ impl<'a> TestJudge<'a> {
     fn unpaired_because(&self) -> Option<String> {
         let (base, head) = (self.base_run?, self.run);
         if base.generator != head.generator {
-            return Some(format!("the generators differ, {} and {}", base.generator, head.generator));
+            return Some(format!(
+                "the generators differ, {} and {}",
+                base.generator, head.generator
+            ));
         }
         let size = |run: &crate::result::Run| (run.recipe.width, run.recipe.height);
         if size(base) != size(head) {
@@ -199,7 +206,10 @@ impl<'a> TestJudge<'a> {
         let there = self.base.map_or(0, |b| b.cells.len());
         let matched = self.matched.len();
         (there > 0 && 2 * matched < self.head.cells.len().min(there)).then(|| {
-            format!("only {matched} of {} images have a prompt and seed in common", self.head.cells.len())
+            format!(
+                "only {matched} of {} images have a prompt and seed in common",
+                self.head.cells.len()
+            )
         })
     }
 
@@ -235,8 +245,7 @@ impl<'a> TestJudge<'a> {
         if self.complete {
             // A t-test may be looked at once.
             let margin = shown.margin;
-            shown.ln_regressed =
-                all_or_nothing(test.p_less(-margin), alpha, self.claims);
+            shown.ln_regressed = all_or_nothing(test.p_less(-margin), alpha, self.claims);
             shown.ln_improved = all_or_nothing(test.p_greater(margin), alpha, self.claims);
             shown.ln_not_worse = all_or_nothing(test.p_greater(-margin), alpha, 1);
             // Nothing pairs a ruined image with a good one; the mean alone decides, and it is said.
@@ -253,10 +262,8 @@ impl<'a> TestJudge<'a> {
 
     /// One score of all images: what its bootstrap says, once all images are there.
     fn batch(&self, info: &MetricInfo) -> Option<Shown> {
-        let (base, head) = (
-            self.base?.batch_scores.get(&info.name)?,
-            self.head.batch_scores.get(&info.name)?,
-        );
+        let (base, head) =
+            (self.base?.batch_scores.get(&info.name)?, self.head.batch_scores.get(&info.name)?);
         let sign = info.direction.improvement(0.0, 1.0);
         let signed = |values: &[f64]| values.iter().map(|v| sign * v).collect::<Vec<f64>>();
         let alpha = self.settings.alpha;

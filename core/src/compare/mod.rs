@@ -4,6 +4,7 @@
 //! waiting for is part of its verdict ([`MetricComparison::settled`]), and that is all that
 //! whoever steers a run ([`crate::steering`]) asks of it.
 
+pub mod classic;
 mod images;
 mod judging;
 mod measure;

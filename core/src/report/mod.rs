@@ -7,6 +7,7 @@
 pub mod advice;
 pub mod check;
 pub mod comment;
+pub mod comparison;
 pub mod figures;
 pub mod html;
 pub mod json;
@@ -14,6 +15,7 @@ pub mod junit;
 pub mod markdown;
 pub mod run;
 mod sections;
+pub mod sweep;
 pub mod terminal;
 pub mod trend;
 

@@ -130,14 +130,19 @@ pub(super) fn more(out: &mut String, total: usize, shown: usize, what: &str) {
 
 /// What was compared and what it cost, in one line.
 pub(super) fn cost(comparison: &Comparison) -> String {
-    let images: u64 =
-        [&comparison.base, &comparison.head].into_iter().flatten().map(|s| s.images).sum();
-    let seconds: f64 = [&comparison.base, &comparison.head]
-        .into_iter()
-        .flatten()
-        .map(|s| s.duration_ms / 1000.0)
-        .sum();
-    let device =
-        comparison.head.as_ref().map_or(String::new(), |h| format!(" on {}", code(&h.device)));
+    cost_on(comparison, &|device| code(device))
+}
+
+/// The same without markup.
+pub(super) fn plain_cost(comparison: &Comparison) -> String {
+    cost_on(comparison, &str::to_owned)
+}
+
+fn cost_on(comparison: &Comparison, shown: &dyn Fn(&str) -> String) -> String {
+    let sides = || [&comparison.base, &comparison.head].into_iter().flatten();
+    let images: u64 = sides().map(|s| s.images).sum();
+    let seconds: f64 = sides().map(|s| s.duration_ms / 1000.0).sum();
+    let head = comparison.head.as_ref();
+    let device = head.map_or(String::new(), |h| format!(" on {}", shown(&h.device)));
     format!("{images} images in {seconds:.1} s{device}, α = {} for the whole run", comparison.alpha)
 }

@@ -20,7 +20,10 @@ pub struct Spent {
 
 impl Spent {
     pub fn of<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Self {
-        runs.into_iter().flat_map(|run| &run.tests).map(Self::of_test).fold(Self::default(), Self::plus)
+        runs.into_iter()
+            .flat_map(|run| &run.tests)
+            .map(Self::of_test)
+            .fold(Self::default(), Self::plus)
     }
 
     fn of_test(test: &TestRun) -> Self {
@@ -92,9 +95,8 @@ impl Candidate {
         let per_image = |total: f64| total / (made.images.max(1)) as f64;
         let forecasts = judged.metrics.iter().filter(|m| !m.settled).map(|m| m.forecast);
         // The slowest of its metrics decides when the test is done.
-        let forecast = forecasts.fold(Some(0.0), |worst: Option<f64>, next| {
-            worst.zip(next).map(|(a, b)| a.max(b))
-        });
+        let forecast = forecasts
+            .fold(Some(0.0), |worst: Option<f64>, next| worst.zip(next).map(|(a, b)| a.max(b)));
         Self {
             cells,
             seeds,
@@ -135,9 +137,8 @@ pub fn afford(
     if left <= 0.0 {
         return Vec::new();
     }
-    candidates.sort_by(|a, b| {
-        b.is_new.cmp(&a.is_new).then(b.worth(budget).total_cmp(&a.worth(budget)))
-    });
+    candidates
+        .sort_by(|a, b| b.is_new.cmp(&a.is_new).then(b.worth(budget).total_cmp(&a.worth(budget))));
     let mut granted = vec![0; candidates.len()];
     let mut grant = |granted: &mut usize, candidate: &Candidate| {
         let cost = candidate.prompt.counted(budget);

@@ -216,9 +216,7 @@ pub fn conclude(shown: &Shown, standing: Standing, alpha: f64) -> PairedVerdict 
         Shown { broken: Some(_), .. } => (Decision::Error, 0.0),
         _ if standing.regressed => (Decision::Regressed, shown.ln_regressed),
         _ if shown.passes && standing.improved => (Decision::Improved, shown.ln_improved),
-        _ if shown.passes => {
-            (Decision::Pass, shown.ln_not_worse.min(shown.ln_no_disasters))
-        }
+        _ if shown.passes => (Decision::Pass, shown.ln_not_worse.min(shown.ln_no_disasters)),
         _ => {
             let pass = shown.ln_not_worse.min(shown.ln_no_disasters);
             (Decision::Inconclusive, shown.ln_regressed.max(pass))
@@ -252,10 +250,9 @@ fn sentence(shown: &Shown, decision: Decision, enough: f64) -> String {
                 "worse by {:.4} on average, at least {:.4}, which is more than the margin of {margin}",
                 -estimate, -upper,
             ),
-            None => format!(
-                "worse by {:.4} on average, more than the margin of {margin}",
-                -estimate
-            ),
+            None => {
+                format!("worse by {:.4} on average, more than the margin of {margin}", -estimate)
+            }
         },
         Decision::Improved => format!(
             "better by {estimate:.4} on average, {}more than the margin of {margin}",
@@ -281,7 +278,10 @@ fn sentence(shown: &Shown, decision: Decision, enough: f64) -> String {
                      this run it is not sure enough"
                 )
             } else if shown.ln_not_worse >= enough {
-                format!("{changed}: the mean holds the margin of {margin}, but {}", tail_open(shown))
+                format!(
+                    "{changed}: the mean holds the margin of {margin}, but {}",
+                    tail_open(shown)
+                )
             } else if units < MIN_UNITS {
                 let few = if units == 1 { "is" } else { "are" };
                 format!(
@@ -440,7 +440,8 @@ mod tests {
     fn a_planned_maximum_by_groups_decides_the_same_clear_cases() {
         let prompts = prompts(160);
         let looks = [40, 80, 160];
-        let policy = Policy { method: Method::GroupSequential, planned: 160, looks: &looks, ..POLICY };
+        let policy =
+            Policy { method: Method::GroupSequential, planned: 160, looks: &looks, ..POLICY };
         assert_eq!(decide(&pairs(&prompts, 0.1), policy).decision, Decision::Regressed);
         assert_eq!(decide(&pairs(&prompts, 0.0), policy).decision, Decision::Pass);
         assert_eq!(decide(&pairs(&prompts, 0.02), policy).decision, Decision::Inconclusive);

@@ -23,6 +23,7 @@ use super::renewer::{Renewer, Standing};
 use super::sandbox::probe::create_out;
 use super::sandbox::{Isolation, Machine};
 use super::side::{SideError, SideRun};
+use super::turns::Turns;
 
 /// How a job left this runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,8 +148,8 @@ impl JobRunner {
         }
     }
 
-    /// Both sides, one after the other: they never share a graphics card, so what differs between
-    /// them is the commit.
+    /// Both sides: in turns where the settings allow it, so that neither computes while the other
+    /// does and the job stops as soon as its verdict stands; else one after the other.
     async fn sides(
         &self,
         spec: &JobSpec,
@@ -159,23 +160,34 @@ impl JobRunner {
     ) -> Result<(), JobError> {
         let sources = self.cache.check_out(client, spec, folder, switch).await?;
         let out = |side: Side| folder.join(format!("out-{}", side.as_str()));
-        for side in Side::BOTH {
-            info!(side = side.as_str(), "running a side");
+        let Uploads { base, head, images } = &mut *uploads;
+        for (side, log) in Side::BOTH.into_iter().zip([&mut *base, &mut *head]) {
             create_out(self.machine.isolation, &out(side))?;
-            let Uploads { base, head, images } = &mut *uploads;
-            let log = if side == Side::Base { base } else { head };
             for note in &sources.of(side).notes {
                 log.say(LogLevel::Warning, note.clone()).await?;
             }
-            let run = SideRun {
-                side,
-                suite: &spec.suite,
-                source: sources.of(side).folder.clone(),
-                out: out(side),
-                base_out: (side == Side::Head).then(|| out(Side::Base)),
-                network: spec.network,
-            };
-            run.run(&self.machine, switch, log, images).await?;
+        }
+        let turns = spec.verdict.interleave.then(|| Turns::new(spec.verdict.clone()));
+        let run = |side: Side| SideRun {
+            side,
+            suite: &spec.suite,
+            source: sources.of(side).folder.clone(),
+            out: out(side),
+            base_out: (side == Side::Head).then(|| out(Side::Base)),
+            network: spec.network,
+            turns: turns.as_ref(),
+        };
+        let (of_base, of_head) = (run(Side::Base), run(Side::Head));
+        let (machine, images) = (&self.machine, &*images);
+        info!(in_turns = turns.is_some(), "running both sides");
+        if turns.is_some() {
+            tokio::try_join!(
+                of_base.run(machine, switch, base, images),
+                of_head.run(machine, switch, head, images),
+            )?;
+        } else {
+            of_base.run(machine, switch, base, images).await?;
+            of_head.run(machine, switch, head, images).await?;
         }
         Ok(())
     }

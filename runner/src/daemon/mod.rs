@@ -17,6 +17,7 @@ mod process;
 mod renewer;
 pub mod sandbox;
 mod side;
+mod turns;
 mod watchdog;
 
 use std::convert::Infallible;

@@ -28,35 +28,39 @@ pub struct CommandLine {
     pub directory: PathBuf,
 }
 
-/// Stops the job's child, whichever runs, from any thread.
+/// Stops the job's children, whichever run, from any thread.
 #[derive(Debug, Clone, Default)]
 pub struct KillSwitch(Arc<Mutex<Switch>>);
 
 #[derive(Debug, Default)]
 struct Switch {
     pulled: bool,
-    /// The group's leader is not reaped while it is here, so its number is still its own.
-    group: Option<Pid>,
-    gone: Option<CancellationToken>,
+    /// Their groups' leaders are not reaped while they are here, so the numbers are still their
+    /// own.
+    groups: Vec<(Pid, CancellationToken)>,
 }
 
 impl KillSwitch {
-    /// Kills the child and lets no other start.
+    /// Kills every child and lets no other start.
     pub fn pull(&self) {
         let mut switch = self.lock();
         switch.pulled = true;
-        switch.kill();
+        switch.groups.iter().for_each(|(group, _)| kill(*group));
     }
 
-    /// Kills the child that runs now.
-    pub fn kill_current(&self) {
-        self.lock().kill();
+    /// Kills one child, if it still runs.
+    pub fn kill(&self, pid: i32) {
+        let switch = self.lock();
+        let known = switch.groups.iter().find(|(g, _)| g.as_raw_nonzero().get() == pid);
+        if let Some((group, _)) = known {
+            kill(*group);
+        }
     }
 
     /// Resolves when no child is left.
     pub async fn gone(&self) {
-        let gone = self.lock().gone.clone();
-        if let Some(gone) = gone {
+        let all: Vec<_> = self.lock().groups.iter().map(|(_, gone)| gone.clone()).collect();
+        for gone in all {
             gone.cancelled().await;
         }
     }
@@ -66,57 +70,64 @@ impl KillSwitch {
     }
 }
 
-impl Switch {
-    fn kill(&self) {
-        if let Some(group) = self.group {
-            // It may have ended by itself a moment ago.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
+fn kill(group: Pid) {
+    // It may have ended by itself a moment ago.
+    let _ = kill_process_group(group, Signal::KILL);
 }
 
 #[derive(Debug)]
 pub struct Process {
     pub pid: i32,
+    pub stdin: pipe::Sender,
     pub stdout: pipe::Receiver,
     pub stderr: pipe::Receiver,
     exit: oneshot::Receiver<io::Result<ExitStatus>>,
 }
 
 impl Process {
-    /// Starts a child under `switch`, which has at most one at a time.
+    /// Starts a child under `switch`.
     pub async fn spawn(line: CommandLine, switch: &KillSwitch) -> io::Result<Self> {
         let (started, has_started) = oneshot::channel();
         let (ended, exit) = oneshot::channel();
         let switch = switch.clone();
         std::thread::Builder::new().name("job-child".into()).spawn(move || {
             match start(line, &switch) {
-                Ok((pid, child, stdout, stderr)) => {
-                    let _ = started.send(Ok((pid, stdout, stderr)));
+                Ok((pid, child, pipes)) => {
+                    let _ = started.send(Ok((pid, pipes)));
                     let _ = ended.send(reap(pid, child, &switch));
                 }
                 Err(error) => drop(started.send(Err(error))),
             }
         })?;
-        let (pid, stdout, stderr) =
+        let (pid, [stdin, stdout, stderr]) =
             has_started.await.map_err(|_| io::Error::other("the child's thread ended"))??;
         Ok(Self {
             pid: pid.as_raw_nonzero().get(),
+            stdin: pipe::Sender::from_owned_fd(stdin)?,
             stdout: pipe::Receiver::from_owned_fd(stdout)?,
             stderr: pipe::Receiver::from_owned_fd(stderr)?,
             exit,
         })
     }
 
-    /// The pipes, and what resolves when the child has ended.
+    /// The pipes it writes to, and what resolves when it has ended. Its standard input is closed.
     pub fn split(
         self,
     ) -> (pipe::Receiver, pipe::Receiver, impl Future<Output = io::Result<ExitStatus>>) {
+        let (_, stdout, stderr, exit) = self.split_all();
+        (stdout, stderr, exit)
+    }
+
+    /// With the pipe that it reads.
+    pub fn split_all(
+        self,
+    ) -> (pipe::Sender, pipe::Receiver, pipe::Receiver, impl Future<Output = io::Result<ExitStatus>>)
+    {
         let exit = self.exit;
         let exit = async move {
             exit.await.unwrap_or_else(|_| Err(io::Error::other("the child's thread ended")))
         };
-        (self.stdout, self.stderr, exit)
+        (self.stdin, self.stdout, self.stderr, exit)
     }
 }
 
@@ -157,7 +168,8 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
-fn start(line: CommandLine, switch: &KillSwitch) -> io::Result<(Pid, Child, OwnedFd, OwnedFd)> {
+/// The child with its standard input, output and error.
+fn start(line: CommandLine, switch: &KillSwitch) -> io::Result<(Pid, Child, [OwnedFd; 3])> {
     let (program, arguments) = line.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command
@@ -165,7 +177,7 @@ fn start(line: CommandLine, switch: &KillSwitch) -> io::Result<(Pid, Child, Owne
         .env_clear()
         .envs(line.env)
         .current_dir(line.directory)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
@@ -176,14 +188,13 @@ fn start(line: CommandLine, switch: &KillSwitch) -> io::Result<(Pid, Child, Owne
     }
     let mut child = command.spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let (Some(pid), Some(stdout), Some(stderr)) = (pid, child.stdout.take(), child.stderr.take())
-    else {
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(pid), (Some(stdin), Some(stdout), Some(stderr))) = (pid, pipes) else {
         child.kill()?;
         return Err(io::Error::other("the child has no pipes"));
     };
-    switch.group = Some(pid);
-    switch.gone = Some(CancellationToken::new());
-    Ok((pid, child, stdout.into(), stderr.into()))
+    switch.groups.push((pid, CancellationToken::new()));
+    Ok((pid, child, [stdin.into(), stdout.into(), stderr.into()]))
 }
 
 fn reap(pid: Pid, mut child: Child, switch: &KillSwitch) -> io::Result<ExitStatus> {
@@ -191,12 +202,15 @@ fn reap(pid: Pid, mut child: Child, switch: &KillSwitch) -> io::Result<ExitStatu
     let waited = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
     let mut switch = switch.lock();
     if waited.is_ok() {
-        switch.kill();
+        kill(pid);
     }
-    switch.group = None;
     let status = child.wait();
-    if let Some(gone) = &switch.gone {
-        gone.cancel();
-    }
+    // Under the lock: nobody signals a number that is not the child's any more.
+    switch.groups.retain(|(group, gone)| {
+        if *group == pid {
+            gone.cancel();
+        }
+        *group != pid
+    });
     status
 }

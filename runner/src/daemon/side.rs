@@ -17,6 +17,7 @@ use super::lines::{LineSplitter, MAX_LINE_BYTES, Tail, TooMuch};
 use super::out_dir::OutDir;
 use super::process::{KillSwitch, Process, describe, read_tail};
 use super::sandbox::{Machine, READY, Side};
+use super::turns::Turns;
 use super::watchdog;
 
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,8 @@ pub struct SideRun<'a> {
     pub out: PathBuf,
     pub base_out: Option<PathBuf>,
     pub network: bool,
+    /// Who says what is made; without, the side makes everything.
+    pub turns: Option<&'a Turns>,
 }
 
 /// What the child's standard output held.
@@ -67,19 +70,29 @@ impl SideRun<'_> {
         };
         let process = Process::spawn(machine.command(&side, self.program(machine)), switch).await?;
         let pid = process.pid;
-        let (stdout, stderr, exit) = process.split();
+        let (stdin, stdout, stderr, exit) = process.split_all();
         let (over, (heard, stderr, status)) = {
             let mut ended = std::pin::pin!(async {
-                tokio::join!(
-                    self.listen(stdout, switch, log, images, &out),
-                    read_tail(stderr),
-                    exit
-                )
+                let listen = async {
+                    let heard = self.listen(stdout, (switch, pid), log, images, &out).await;
+                    if let Some(turns) = self.turns {
+                        turns.ended(self.side);
+                    }
+                    heard
+                };
+                let steer = async {
+                    if let Some(turns) = self.turns {
+                        turns.write(self.side, stdin).await;
+                    }
+                };
+                let (heard, stderr, exit, ()) =
+                    tokio::join!(listen, read_tail(stderr), exit, steer);
+                (heard, stderr, exit)
             });
             tokio::select! {
                 ended = &mut ended => (None, ended),
                 over = watchdog::exceeded(pid, machine.limits, self.out.clone()) => {
-                    switch.kill_current();
+                    switch.kill(pid);
                     (Some(over), ended.await)
                 }
             }
@@ -133,6 +146,9 @@ impl SideRun<'_> {
         program.extend(["-m", "difftest", "run"].map(OsString::from));
         // Joined by `=`: a suite's name may begin with a dash.
         program.push(format!("--suite={}", self.suite).into());
+        if self.turns.is_some() {
+            program.push("--steer".into());
+        }
         program.extend(["--events", "-", "--run-dir"].map(OsString::from));
         program.push(seen.out.into());
         program.push("--reference".into());
@@ -143,7 +159,7 @@ impl SideRun<'_> {
     async fn listen(
         &self,
         mut stdout: pipe::Receiver,
-        switch: &KillSwitch,
+        (switch, pid): (&KillSwitch, i32),
         log: &mut EventLog,
         images: &Images,
         out: &Arc<OutDir>,
@@ -160,7 +176,7 @@ impl SideRun<'_> {
                 Ok(lines) => lines,
                 Err(too_much) => {
                     heard.too_much = Some(too_much);
-                    switch.kill_current();
+                    switch.kill(pid);
                     return Ok(heard);
                 }
             };
@@ -172,6 +188,9 @@ impl SideRun<'_> {
                 }
                 match serde_json::from_slice(&line) {
                     Ok(event) => {
+                        if let Some(turns) = self.turns {
+                            turns.heard(self.side, &event);
+                        }
                         self.note(event, &mut heard, images, out).await;
                         events.extend(line);
                     }

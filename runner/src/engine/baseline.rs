@@ -23,7 +23,7 @@ use super::generation::{Generation, Wanted};
 use super::generator::Generator;
 use super::loading::discover;
 use super::native_stage::{file_of, score};
-use super::plan::{Plan, reference_file};
+use super::plan::{CellAt, Plan, reference_file};
 use super::progress::{count, visible};
 use super::settings::{self, Target};
 use super::stop::StopFlag;
@@ -89,7 +89,7 @@ fn make(
         .iter()
         .enumerate()
         .map(|(number, (spec, cell))| Wanted {
-            cell: number,
+            cell: CellAt { test: 0, cell: number },
             recipe: recipe(spec, cell, target),
             keep_array: false,
         })
@@ -98,7 +98,7 @@ fn make(
         Generation::new(generator, &watchdog, &stop, target.settings.image_timeout);
     let made = wanted.chunks(generator.batch_size).try_for_each(|batch| {
         generation.batch(py, batch, &mut |came| {
-            let (spec, cell) = &missing[came.cell];
+            let (spec, cell) = &missing[came.cell.cell];
             match came.item.image {
                 Ok(picture) => {
                     let recipe = recipe(spec, cell, target);

@@ -223,7 +223,8 @@ pub fn call_error(py: Python<'_>, error: &PyErr) -> CallError {
     // Back ends that try again say how often they did, and whose fault it was.
     let said = |name: &str| error.value(py).getattr(name).ok();
     let retries = said("retries").and_then(|r| r.extract().ok()).unwrap_or(0);
-    let infra = said("infra").and_then(|i| i.extract().ok()).unwrap_or_else(|| is_machines(py, error));
+    let infra =
+        said("infra").and_then(|i| i.extract().ok()).unwrap_or_else(|| is_machines(py, error));
     Failure { reason, trace, retries, infra }.into()
 }
 

@@ -48,6 +48,17 @@ pub enum EngineError {
     BadReference { dir: PathBuf, reason: String },
     #[error("cannot {what} {}: {source}", .path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error(
+        "{}: there is no run to compare ({reason}); give a run's identifier, its folder, or a results file that `difftest run --output` wrote",
+        .name.display()
+    )]
+    BadRun { name: PathBuf, reason: String },
+    #[error("--models: a sweep compares at least two different models; write --models A,B")]
+    FewModels,
+    #[error("--base {name}: {reason}")]
+    BadBase { name: String, reason: String },
+    #[error("the run of {what} did not start: {errors}")]
+    Child { what: String, errors: String },
     #[error("--resume {name}: there is no run to go on with ({reason})")]
     BadResume { name: String, reason: String },
     #[error(

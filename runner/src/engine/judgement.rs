@@ -141,6 +141,7 @@ mod tests {
             (key, cell)
         });
         TestRun {
+            confirmation: BTreeMap::new(),
             cells: cells.collect(),
             batch_scores: BTreeMap::new(),
             peak: Peak::default(),

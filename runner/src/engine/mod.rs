@@ -19,6 +19,7 @@ mod baseline;
 mod bridge;
 mod cache;
 mod commands;
+mod comparing;
 pub mod decode;
 mod error;
 mod estimate;
@@ -59,6 +60,8 @@ use difftest_core::config::show_size;
 use difftest_core::event::RunStatus;
 use pyo3::prelude::*;
 
+pub use comparing::CompareArgs;
+
 pub use args::{
     BaselineAction, BaselineArgs, CacheAction, CacheArgs, ConfigAction, ConfigArgs, RunArgs,
     SelectArgs,
@@ -80,6 +83,11 @@ pub fn run(py: Python<'_>, args: RunArgs) -> PyResult<i32> {
 /// `difftest baseline save|update`, likewise.
 pub fn baseline(py: Python<'_>, args: BaselineArgs) -> PyResult<i32> {
     exit_code(current_dir().and_then(|cwd| baseline::run(py, &args.action, &cwd)))
+}
+
+/// `difftest compare`. Answers the exit code, likewise.
+pub fn compare(py: Python<'_>, args: &CompareArgs) -> PyResult<i32> {
+    exit_code(current_dir().and_then(|cwd| comparing::run(py, args, &cwd)))
 }
 
 /// `difftest cache stats|clear`.

@@ -66,8 +66,8 @@ pub fn write(
     if let Some(file) = &args.html {
         let reference = ReferenceSource::open(&args.reference, root).ok();
         let comparison = match &reference {
-            Some(ReferenceSource::Run { dir, .. }) => {
-                Some(compare(Some(&read_run(dir)?), run, verdict))
+            Some(ReferenceSource::Run(other)) => {
+                Some(compare(Some(&read_run(other.dir())?), run, verdict))
             }
             _ => None,
         };
@@ -93,7 +93,7 @@ pub fn write(
 }
 
 /// What standard output can show.
-fn look() -> Look {
+pub fn look() -> Look {
     let terminal = std::io::stdout().is_terminal();
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
     let width = size.map(|size| usize::from(size.ws_col)).filter(|width| terminal && *width > 0);
@@ -104,7 +104,7 @@ fn look() -> Look {
     }
 }
 
-fn write_file(file: &Path, text: &str) -> Result<(), EngineError> {
+pub fn write_file(file: &Path, text: &str) -> Result<(), EngineError> {
     if let Some(dir) = file.parent() {
         std::fs::create_dir_all(dir).map_err(EngineError::file("make", dir))?;
     }

@@ -44,7 +44,10 @@ impl PlannedTest {
         let mut prompts: Vec<CellKey> = self.cells.clone();
         prompts.dedup_by(|a, b| a.prompt == b.prompt);
         self.cells.extend(prompts.into_iter().flat_map(|cell| {
-            seeds.iter().map(move |seed| CellKey { seed: *seed, ..cell.clone() }).collect::<Vec<_>>()
+            seeds
+                .iter()
+                .map(move |seed| CellKey { seed: *seed, ..cell.clone() })
+                .collect::<Vec<_>>()
         }));
     }
 }

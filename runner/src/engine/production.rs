@@ -2,7 +2,8 @@
 //! generated in batches that may span tests, and each test's body is called after its images.
 
 use std::collections::HashMap;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use difftest_core::event::CellKey;
@@ -13,11 +14,11 @@ use rayon::prelude::*;
 
 use super::asked::Asked;
 use super::bridge::{BodyOutcome, Bridge};
+use super::commands::{Commands, unsteered};
 use super::error::EngineError;
 use super::generation::{Came, Generation, Wanted};
 use super::generator::Item;
 use super::native_stage::{Made, Source};
-use super::commands::{Commands, unsteered};
 use super::plan::{CellAt, PlannedTest};
 use super::reference::ReferenceSource;
 use super::scribe::{Body, Pause};
@@ -162,15 +163,20 @@ impl<'s> Production<'_, 's> {
     fn pause(&self, py: Python<'_>, number: usize, round: u32) -> Result<(), EngineError> {
         let (done, is_done) = channel();
         self.line.pause(number, Pause { round, done });
+        let is_done = Mutex::new(is_done);
         loop {
             self.go_on()?;
-            match py.detach(|| is_done.recv_timeout(SIGNAL_CHECK)) {
+            let answer = py.detach(|| {
+                let is_done = is_done.lock().unwrap_or_else(PoisonError::into_inner);
+                is_done.recv_timeout(SIGNAL_CHECK)
+            });
+            match answer {
                 Ok(()) => return Ok(()),
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                Err(RecvTimeoutError::Timeout) => {
                     py.check_signals().map_err(|_| EngineError::Interrupted)?;
                 }
                 // Who was to answer has failed, and its error is the one that counts.
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                Err(RecvTimeoutError::Disconnected) => {
                     self.go_on()?;
                     return Err(EngineError::Stopped("the run has failed".to_owned()));
                 }
@@ -329,11 +335,7 @@ impl<'s> Production<'_, 's> {
 }
 
 /// The cells that follow each other from here on, with their numbers.
-fn run_of_cells(
-    stretch: Stretch<'_>,
-    from: usize,
-    most: usize,
-) -> Vec<(usize, usize, &CellJob)> {
+fn run_of_cells(stretch: Stretch<'_>, from: usize, most: usize) -> Vec<(usize, usize, &CellJob)> {
     let steps = stretch.steps[from..].iter().enumerate();
     let cells = steps.map_while(|(ahead, step)| match step {
         Planned::Cell(test, job) => Some((stretch.first + from + ahead, *test, *job)),

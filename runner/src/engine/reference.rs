@@ -49,6 +49,10 @@ impl OtherRun {
         Ok(run)
     }
 
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Reads what it has said since.
     fn refresh(&self) -> Result<(), EngineError> {
         let bad = |reason: String| EngineError::BadReference { dir: self.dir.clone(), reason };

@@ -70,7 +70,7 @@ impl Scorer<'_> {
                     self.flush(&mut waiting, &mut gathered)?;
                     self.sink.emit(&Event::RoundFinished { round: pause.round })?;
                     // Who waited may have been interrupted.
-                    drop(pause.done.send(()));
+                    let _ = pause.done.send(());
                 }
                 Rest::Finish(finish) => {
                     waiting.finishes.push((waiting.looks.len(), finish));
@@ -272,7 +272,9 @@ impl Scorer<'_> {
                     self.sink.emit(&Event::BatchScored { test, metric: name, score })?;
                 }
                 // A run that stops early may stop before a set of images is one.
-                Err(CallError::Failed(failure)) if self.rules.steered && failure.trace.is_none() => {
+                Err(CallError::Failed(failure))
+                    if self.rules.steered && failure.trace.is_none() =>
+                {
                     self.sink.warn(format!("{id}: {}", failure.reason))?;
                 }
                 Err(CallError::Failed(failure)) => {

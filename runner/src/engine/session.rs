@@ -13,6 +13,7 @@ use super::args::RunArgs;
 use super::asked::Asked;
 use super::bridge::{Bridge, Failure};
 use super::cache::Cache;
+use super::commands::Commands;
 use super::error::EngineError;
 use super::generation::Generation;
 use super::generator::Generator;
@@ -20,7 +21,6 @@ use super::history;
 use super::judgement::{self, Rules};
 use super::loading::{self, Loaded};
 use super::native_stage::NativeStage;
-use super::commands::Commands;
 use super::pipeline::{Pipeline, Work};
 use super::production;
 use super::reference::ReferenceSource;
@@ -251,10 +251,7 @@ impl<'a> Session<'a> {
             tests,
             asked: &asked,
             known: &loaded.known,
-            rules: Rules {
-                min_samples: settings.min_samples,
-                steered: self.commands.is_some(),
-            },
+            rules: Rules { min_samples: settings.min_samples, steered: self.commands.is_some() },
             root: &self.target.root,
             sink: &self.sink,
             telemetry: &telemetry,

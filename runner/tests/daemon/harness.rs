@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use clap::Parser;
+use difftest_core::config::VerdictSettings;
 use difftest_core::ids::CommitSha;
 use difftest_core::protocol::JobSpec;
 use difftest_runner::daemon::{RunnerArgs, RunnerError, serve};
@@ -94,6 +95,8 @@ impl World {
             suite: "shapes".into(),
             timeout_s: 60,
             network: false,
+            // Its jobs are scripts that nobody steers.
+            verdict: VerdictSettings { interleave: false, ..VerdictSettings::default() },
         }
     }
 

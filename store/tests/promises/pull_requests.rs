@@ -43,6 +43,7 @@ pub fn job(head: &CommitSha, labels: &[&str]) -> Work {
             suite: "shapes".into(),
             timeout_s: 60,
             network: false,
+            verdict: VerdictSettings::default(),
         },
         labels: labels.iter().map(|l| (*l).to_owned()).collect(),
         verdict: VerdictSettings::default(),
