@@ -37,7 +37,8 @@ class InceptionMetric(Stated):
             )
         return Pool(self.name, self.min_samples or 2, self._inception, reference_dir, self.score)
 
-    def score(self, found: Features, reference: Features) -> BatchScore:
+    def score(self, found: Features, reference: Features, prompts: Sequence[str]) -> BatchScore:
+        """Of images ``(N, D)``, each with its prompt, and references ``(M, D)``."""
         raise NotImplementedError
 
 
@@ -50,7 +51,7 @@ class Pool:
         min_samples: int,
         inception: Inception,
         reference_dir: str,
-        score: Callable[[Features, Features], BatchScore],
+        score: Callable[[Features, Features, Sequence[str]], BatchScore],
     ) -> None:
         self._metric, self._min_samples = metric, min_samples
         self._inception, self._score = inception, score
@@ -61,21 +62,23 @@ class Pool:
             self._check(len(files), f"reference images in {reference_dir}")
             self._reference = inception.folder(files, metric)
         self._rows: list[Features] = []
+        self._prompts: list[str] = []
 
     def update(
         self,
         images: Sequence[Image],
-        prompts: Sequence[str],  # noqa: ARG002  (a metric's signature)
-        references: Sequence[Image | None],  # noqa: ARG002
+        prompts: Sequence[str],
+        references: Sequence[Image | None],  # noqa: ARG002  (a metric's signature)
     ) -> None:
         if images:
             with faults.computing(self._metric, EXTRA):
                 self._rows.append(self._inception.features(images))
+            self._prompts += prompts
 
     def value(self) -> BatchScore:
         self._check(sum(map(len, self._rows)), "generated images")
         with faults.computing(self._metric, EXTRA):
-            return self._score(np.concatenate(self._rows), self._reference)
+            return self._score(np.concatenate(self._rows), self._reference, self._prompts)
 
     def _check(self, count: int, what: str) -> None:
         if count < self._min_samples:

@@ -69,6 +69,11 @@ class BatchScore:
     samples: int
     #: What a reader must know of it, such as its bias at so few images.
     note: str | None = None
+    #: What the score would be of other prompts, of the same distribution: one value a replicate, in the metric's
+    #: unit, under ``bootstrap.weights(prompts)`` (a Poisson bootstrap, Chamandy et al. 2012, with prompts as units).
+    #: Replicate b of two runs is of the same weights, so the differences of two runs' replicates are replicates of
+    #: the difference. Empty where the metric has none; all finite, for one that is not discards them all.
+    replicates: Sequence[float] = ()
 
 
 class Accumulator(Protocol):

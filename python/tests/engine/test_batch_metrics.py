@@ -93,6 +93,50 @@ def test_one_score_for_all_images_with_its_note_and_the_metrics_weights(
     assert (metric["weights"], metric["min_samples"]) == ("sha256:feed", 4)
 
 
+@pytest.mark.parametrize(
+    ("given", "kept", "note"),
+    [
+        ("[1.5, 2]", [1.5, 2.0], "biased"),
+        ("()", None, "biased"),
+        (
+            "(1.5, float('nan'))",
+            None,
+            "biased; no interval: one of its bootstrap replicates is NaN",
+        ),
+    ],
+)
+def test_its_replicates_go_with_it_all_or_none(
+    spread: Any, read_events: Any, given: str, kept: list[float] | None, note: str
+) -> None:
+    score = f'len(self.means), "biased", {given})'
+    spread.write("spread.py", SPREAD.replace('len(self.means), "biased at few images")', score))
+    spread.run("--run-dir", "run")
+    scored = [
+        e for e in read_events(spread.root / "run/events.jsonl") if e["event"] == "batch_scored"
+    ]
+    assert [(e.get("replicates"), e["note"]) for e in scored] == [(kept, note)] * 2
+
+
+def test_a_score_object_of_a_packages_own_needs_none(spread: Any, read_events: Any) -> None:
+    own = """
+import types
+
+def BatchScore(value, samples, note):
+    return types.SimpleNamespace(value=value, samples=samples, note=note)
+"""
+    line = "    from difftest.metrics.protocol import BatchScore\n"
+    assert line in SPREAD
+    spread.write(
+        "spread.py", SPREAD.replace(line, "".join(f"    {text}\n" for text in own.splitlines()))
+    )
+    spread.run("--run-dir", "run")
+    scored = [
+        e for e in read_events(spread.root / "run/events.jsonl") if e["event"] == "batch_scored"
+    ]
+    assert [e["samples"] for e in scored] == [20, 4]
+    assert not any("replicates" in e for e in scored)
+
+
 def test_the_folder_of_references_is_the_repositorys(spread: Any) -> None:
     spread.write(
         "tests/test_b.py",

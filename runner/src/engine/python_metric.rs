@@ -102,14 +102,16 @@ impl Metric {
     pub fn value(&self, py: Python<'_>, test: &Accumulator) -> Result<BatchScore, CallError> {
         let call = || -> PyResult<BatchScore> {
             let score = test.0.bind(py).call_method0("value")?;
+            // A plug-in may answer an object of its own.
+            let replicates = score.getattr_opt("replicates")?.map(|r| r.extract()).transpose()?;
             Ok(BatchScore {
                 value: score.getattr("value")?.extract()?,
                 samples: score.getattr("samples")?.extract()?,
                 note: score.getattr("note")?.extract()?,
-                replicates: Vec::new(),
+                replicates: replicates.flatten().unwrap_or_default(),
             })
         };
-        let score = call().map_err(|e| self.broken(py, &e))?;
+        let score = only_complete(call().map_err(|e| self.broken(py, &e))?);
         let name = &self.info.name;
         if !score.value.is_finite() {
             let why = format!("the metric `{name}` gave {}", score.value);
@@ -135,6 +137,16 @@ impl Metric {
             other => other,
         }
     }
+}
+
+/// Without its replicates where one is no number: what remained would no longer be pairs.
+fn only_complete(score: BatchScore) -> BatchScore {
+    let Some(odd) = score.replicates.iter().find(|replicate| !replicate.is_finite()) else {
+        return score;
+    };
+    let why = format!("no interval: one of its bootstrap replicates is {odd}");
+    let note = score.note.map(|note| format!("{note}; {why}")).or(Some(why));
+    BatchScore { note, replicates: Vec::new(), ..score }
 }
 
 type Lists<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
