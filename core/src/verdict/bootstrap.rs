@@ -11,6 +11,8 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
+use super::moments::Moments;
+
 /// The fewest replicates that a bound is read from.
 pub const MIN_REPLICATES: usize = 100;
 
@@ -22,20 +24,20 @@ pub struct Bootstrap {
     pub lower: f64,
     pub upper: f64,
     pub replicates: usize,
-    /// The share of replicates in which the head is worse; a tie is half of one.
-    pub p_worse: f64,
 }
 
 /// The improvement head − base with its bounds, for scores of which more is better: the caller
 /// changes the sign of the others. Replicate b of both sides is from the same weights.
 ///
-/// The bounds are Efron's bias-corrected percentiles ("Nonparametric standard errors and confidence
-/// intervals", Canadian Journal of Statistics 9, 1981): a resample has fewer distinct images than
-/// its sample, which moves FID upwards; what of that does not cancel between the sides would move
-/// plain percentiles away from the estimate, further than the estimate itself is biased.
+/// The bounds are estimate ± z₁₋α · s of the replicates' differences: only their spread is used.
+/// A resample has fewer distinct images than its sample, which moves FID upwards, and by more where
+/// the images are spread wider; in a simulation with a head of 1.2 times the base's deviation (128
+/// dimensions, 60 prompts) 90% percentile intervals held the expected difference in 62% of cases,
+/// bias-corrected ones in 53%, and intervals around the estimate in 95%. And a bound at a share of
+/// α, as the claims of a run have it, is beyond what 200 replicates have quantiles for.
 ///
 /// None where the lengths differ, for fewer than [`MIN_REPLICATES`] or values that are not finite,
-/// for an `alpha` outside of (0, ½), or where all replicates lie on one side of the estimate.
+/// or for an `alpha` outside of (0, ½).
 pub fn interval(
     base: f64,
     head: f64,
@@ -51,33 +53,14 @@ pub fn interval(
         return None;
     }
     let estimate = head - base;
-    let mut differences: Vec<f64> =
+    let differences: Vec<f64> =
         head_replicates.iter().zip(base_replicates).map(|(head, base)| head - base).collect();
     if !estimate.is_finite() || differences.iter().any(|d| !d.is_finite()) {
         return None;
     }
-    differences.sort_by(f64::total_cmp);
-    let share_below = |at: f64| {
-        let below = differences.partition_point(|d| *d < at);
-        let to = differences.partition_point(|d| *d <= at);
-        (below + to) as f64 / (2 * replicates) as f64
-    };
-    let below = share_below(estimate);
-    if below <= 0.0 || below >= 1.0 {
-        return None;
-    }
-    let normal = Normal::standard();
-    let (bias, z) = (normal.inverse_cdf(below), normal.inverse_cdf(alpha));
-    let at = |z: f64| percentile(&differences, normal.cdf(2.0 * bias + z));
-    Some(Bootstrap { estimate, lower: at(z), upper: at(-z), replicates, p_worse: share_below(0.0) })
-}
-
-/// Between neighbours of the sorted values, of which there is at least one.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let last = sorted.len() - 1;
-    let at = (share * (sorted.len() + 1) as f64 - 1.0).clamp(0.0, last as f64);
-    let (low, part) = (at.floor() as usize, at.fract());
-    sorted[low] + part * (sorted[(low + 1).min(last)] - sorted[low])
+    let half =
+        Normal::standard().inverse_cdf(1.0 - alpha) * Moments::of(&differences).variance().sqrt();
+    Some(Bootstrap { estimate, lower: estimate - half, upper: estimate + half, replicates })
 }
 
 #[cfg(test)]
@@ -88,20 +71,15 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn without_a_bias_it_is_the_percentiles() {
-        // Differences −99, −97 … 99 around an estimate of 0.
+    fn it_is_the_spread_of_the_differences_around_the_estimate() {
+        // Differences −99, −97 … 99: their standard deviation is √(99·101·100 / (3·99)) = √3366.7.
         let head: Vec<f64> = (0..100).map(|i| f64::from(2 * i - 99)).collect();
-        let found = interval(0.0, 0.0, &[0.0; 100], &head, 0.05).unwrap();
-        // The 5th percentile lies at 0.05·101 = 5.05 of the order statistics: −91 + 0.05·2.
-        assert!((found.lower + 90.9).abs() < 1e-6 && (found.upper - 90.9).abs() < 1e-6);
-        assert_eq!((found.replicates, found.p_worse), (100, 0.5));
-    }
-
-    #[test]
-    fn replicates_that_are_moved_move_the_bounds_back() {
-        let head: Vec<f64> = (0..1000).map(|i| f64::from(i) / 1000.0 + 0.2).collect();
-        let found = interval(0.0, 0.5, &[0.0; 1000], &head, 0.05).unwrap();
-        assert!(found.lower < 0.25 && found.upper < 1.0, "{found:?}");
+        let found = interval(1.0, 3.0, &[0.0; 100], &head, 0.05).unwrap();
+        let half = 1.644_853_6 * (10_100.0_f64 / 3.0).sqrt();
+        assert!((found.lower - (2.0 - half)).abs() < 1e-4, "{found:?}");
+        assert!((found.upper - (2.0 + half)).abs() < 1e-4);
+        let moved: Vec<f64> = head.iter().map(|d| d + 50.0).collect();
+        assert_eq!(interval(1.0, 3.0, &[0.0; 100], &moved, 0.05).unwrap().lower, found.lower);
     }
 
     #[test]
@@ -111,7 +89,6 @@ mod tests {
         assert_eq!(interval(0.0, 0.0, &some, &some[1..], 0.05), None);
         assert_eq!(interval(0.0, 0.0, &some[1..], &some[1..], 0.05), None);
         assert_eq!(interval(f64::NAN, 0.0, &some, &some, 0.05), None);
-        assert_eq!(interval(0.0, 9.0, &some, &some, 0.05), None, "beyond all replicates");
         let mut broken = some.clone();
         broken[7] = f64::INFINITY;
         assert_eq!(interval(0.0, 0.0, &some, &broken, 0.05), None);
@@ -164,7 +141,6 @@ mod tests {
             let other = interval(0.2, 0.1, &head, &base, 0.05);
             if let (Some(one), Some(other)) = (one, other) {
                 prop_assert!((one.lower + other.upper).abs() < 1e-9, "{:?} {:?}", one, other);
-                prop_assert!((one.p_worse + other.p_worse - 1.0).abs() < 1e-12);
             }
             prop_assert_eq!(one.is_some(), other.is_some());
         }
