@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     whole_run::print(seed, &mut misses);
     alone::print(seed, &mut misses);
     if misses.0.is_empty() {
-        println!("\nevery error rate is within α, and every target is reached");
+        println!("\nno error rate is above α by more than chance, and every target is reached");
         return ExitCode::SUCCESS;
     }
     println!("\nmissed:");
