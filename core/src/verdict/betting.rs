@@ -18,7 +18,32 @@ pub struct Betting {
     claim: Claim,
     null: f64,
     bound: f64,
-    ln_wealth: [f64; SHARES.len()],
+    wealth: [Wealth; SHARES.len()],
+}
+
+/// A product of many factors: of the latest as it is, of those before as a logarithm. One that is
+/// taken for every factor would be most of an update's time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Wealth {
+    latest: f64,
+    ln_before: f64,
+}
+
+impl Wealth {
+    const START: Self = Self { latest: 1.0, ln_before: 0.0 };
+
+    /// By a factor between 0.01 and 2.
+    fn multiply(&mut self, factor: f64) {
+        self.latest *= factor;
+        if !(1e-100..=1e100).contains(&self.latest) {
+            self.ln_before += self.latest.ln();
+            self.latest = 1.0;
+        }
+    }
+
+    fn ln(self) -> f64 {
+        self.ln_before + self.latest.ln()
+    }
 }
 
 /// A value outside of the bounds it was promised in: the wealth would mean nothing.
@@ -35,7 +60,7 @@ impl Betting {
     /// `bound` is the largest absolute value; the null must lie strictly inside of it.
     pub fn new(claim: Claim, null: f64, bound: f64) -> Option<Self> {
         let possible = bound.is_finite() && bound > 0.0 && null.abs() < bound;
-        possible.then_some(Self { claim, null, bound, ln_wealth: [0.0; SHARES.len()] })
+        possible.then_some(Self { claim, null, bound, wealth: [Wealth::START; SHARES.len()] })
     }
 
     pub fn push(&mut self, value: f64) -> Result<(), OutOfBounds> {
@@ -45,20 +70,20 @@ impl Betting {
         }
         let sign = self.claim.sign();
         let gain = sign * (value - self.null) / (self.bound + sign * self.null);
-        for (wealth, share) in self.ln_wealth.iter_mut().zip(SHARES) {
-            *wealth += (share * gain.max(-1.0)).ln_1p();
+        for (wealth, share) in self.wealth.iter_mut().zip(SHARES) {
+            wealth.multiply(1.0 + share * gain.max(-1.0));
         }
         Ok(())
     }
 
     /// ln of the wealth, which is the e-value.
     pub fn ln_e(&self) -> f64 {
-        mixture(&self.ln_wealth)
+        mixture(&self.wealth)
     }
 
     /// ln of the wealth of the share that did best: what grows in proportion to the units.
     pub fn ln_best(&self) -> f64 {
-        self.ln_wealth.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+        self.wealth.iter().map(|wealth| wealth.ln()).fold(f64::NEG_INFINITY, f64::max)
     }
 }
 
@@ -66,26 +91,20 @@ impl Betting {
 /// [−bound, bound]. It never falls as the null moves to the claim's other side. None where the
 /// null does not lie strictly inside of the bounds.
 pub fn ln_e(claim: Claim, null: f64, bound: f64, values: &[f64]) -> Option<f64> {
-    // The smallest factor is 1 − 0.9, the largest below 2: this many keep their product a float.
-    const FACTORS: usize = 128;
-    Betting::new(claim, null, bound)?;
+    let mut betting = Betting::new(claim, null, bound)?;
     let sign = claim.sign();
     let scale = sign / (bound + sign * null);
-    let ln_wealth = SHARES.map(|share| {
-        values
-            .chunks(FACTORS)
-            .map(|chunk| {
-                let gain = |value: &f64| (scale * (value - null)).max(-1.0);
-                chunk.iter().map(|value| 1.0 + share * gain(value)).product::<f64>().ln()
-            })
-            .sum()
-    });
-    Some(mixture(&ln_wealth))
+    for (wealth, share) in betting.wealth.iter_mut().zip(SHARES) {
+        for value in values {
+            wealth.multiply(1.0 + share * (scale * (value - null)).max(-1.0));
+        }
+    }
+    Some(betting.ln_e())
 }
 
-fn mixture(ln_wealth: &[f64; SHARES.len()]) -> f64 {
-    let most = ln_wealth.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = ln_wealth.iter().map(|wealth| (wealth - most).exp()).sum();
+fn mixture(wealth: &[Wealth; SHARES.len()]) -> f64 {
+    let most = wealth.iter().map(|w| w.ln_before).fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = wealth.iter().map(|w| w.latest * (w.ln_before - most).exp()).sum();
     most + (sum / SHARES.len() as f64).ln()
 }
 

@@ -99,8 +99,9 @@ mod tests {
     #[test]
     fn its_bounds_miss_about_as_often_as_they_say() {
         let mut random = SplitMix64::new(3);
-        let mut exponential =
-            move || -((random.next() >> 11) as f64 / 2_f64.powi(53)).max(f64::MIN_POSITIVE).ln();
+        let mut exponential = move || {
+            -((random.next_u64() >> 11) as f64 / 2_f64.powi(53)).max(f64::MIN_POSITIVE).ln()
+        };
         let mut weights = SplitMix64::new(4);
         let score = |values: &[f64], weights: &[f64]| {
             let total: f64 = weights.iter().sum();

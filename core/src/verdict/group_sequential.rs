@@ -231,7 +231,7 @@ mod tests {
         let fractions: Vec<f64> = looks.iter().map(|n| *n as f64 / 200.0).collect();
         let boundaries = boundaries(&fractions, 0.05).unwrap();
         let mut random = SplitMix64::new(7);
-        let mut uniform = || (random.next() >> 11) as f64 / 2_f64.powi(53);
+        let mut uniform = || (random.next_u64() >> 11) as f64 / 2_f64.powi(53);
         let replications = 20_000;
         let alarms = (0..replications)
             .filter(|_| {
