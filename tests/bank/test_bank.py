@@ -1,0 +1,69 @@
+"""The bank itself: every change can be made, and what is known of it fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bank import heads, truth
+from tests.bank.bank import CHANGES
+from tests.bank.changes import TEST_FILE, Change, Edit, Grade, Kind, materialise
+
+PROMPTS = [
+    "a large orange cross, top left, on a gray background",
+    "a small red circle, center, on a white background",
+]
+SEEDS = [1, 2]
+
+
+@pytest.fixture(scope="module")
+def base_images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base") / "base"
+    return heads.draw(heads.load(materialise(None, folder)), PROMPTS, SEEDS)
+
+
+def test_there_are_enough_of_each_kind_and_names_are_unique():
+    kinds = [change.kind for change in CHANGES]
+    assert min(kinds.count(Kind.HARMLESS), kinds.count(Kind.HARMFUL)) >= 20
+    assert len({change.name for change in CHANGES}) == len(CHANGES)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
+def test_every_change_makes_pictures(change: Change, tmp_path: Path, base_images):
+    head = materialise(change, tmp_path / "head", repetition=1)
+    images = heads.draw(heads.load(head), PROMPTS, SEEDS)
+    assert images.shape == (2, 32, 32, 3)
+    assert "SEEDS = [112]" in (head / TEST_FILE).read_text()
+    if change.grade is Grade.IDENTICAL:
+        assert np.array_equal(images, base_images)
+
+
+def test_an_edit_that_misses_is_an_error(tmp_path: Path):
+    repository = materialise(None, tmp_path / "base")
+    with pytest.raises(ValueError, match="0 times, not once"):
+        Edit("pipeline.py", "STEPS = 11", "STEPS = 1").apply(repository)
+
+
+def test_the_truth_covers_exactly_the_changes():
+    known = truth.read()
+    assert known["changes"].keys() == {change.name for change in CHANGES}
+    assert known["margins"] == {
+        metric: truth.margin(metric) for metric in ("clip_score", "shapes_oracle")
+    }
+    for change in CHANGES:
+        effect = known["changes"][change.name]
+        assert (effect["kind"], effect["grade"]) == (change.kind.value, change.grade.value)
+
+
+def test_the_truth_bears_the_grades_out():
+    for change in CHANGES:
+        effect = truth.read()["changes"][change.name]
+        if change.kind is Kind.HARMLESS:
+            upper = effect["loss"]["shapes_oracle"] + 2 * effect["standard_error"]["shapes_oracle"]
+            assert upper < truth.margin("shapes_oracle"), change.name
+        if change.grade is Grade.IDENTICAL:
+            assert effect["differing_images"] == 0, change.name
+        if change.grade in (Grade.CLEAR, Grade.GROSS):
+            assert effect["seen"], change.name
