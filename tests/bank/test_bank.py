@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from difftest.onnx_runtime import Runtime
 from tests.bank import heads, truth
 from tests.bank.bank import CHANGES
 from tests.bank.changes import TEST_FILE, Change, Edit, Grade, Kind, materialise
@@ -16,6 +18,14 @@ PROMPTS = [
     "a small red circle, center, on a white background",
 ]
 SEEDS = [1, 2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sessions_are_loaded_once():
+    """Most changes run the networks as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Runtime, "session", functools.cache(Runtime.session))
+        yield
 
 
 @pytest.fixture(scope="module")
