@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from difftest.onnx_runtime import Runtime
 from tests.bank import heads, truth
 from tests.bank.bank import CHANGES
 from tests.bank.changes import TEST_FILE, Change, Edit, Grade, Kind, materialise
+from tests.bank.memory import Memory
 
 PROMPTS = [
     "a large orange cross, top left, on a gray background",
@@ -20,18 +22,19 @@ PROMPTS = [
 SEEDS = [1, 2]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _sessions_are_loaded_once():
-    """Most changes run the networks as they are."""
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Memory]:
+    """Most changes ask the networks what the base has asked them, and others the same networks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Runtime, "session", functools.cache(Runtime.session))
-        yield
+        yield Memory()
 
 
 @pytest.fixture(scope="module")
-def base_images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("base") / "base"
-    return heads.draw(heads.load(materialise(None, folder)), PROMPTS, SEEDS)
+def base_images(memory: Memory, tmp_path_factory: pytest.TempPathFactory) -> heads.Images:
+    base = heads.load(materialise(None, tmp_path_factory.mktemp("base") / "base"))
+    with memory.answering(learn=True):
+        return heads.draw(base, PROMPTS, SEEDS)
 
 
 def test_there_are_enough_of_each_kind_and_names_are_unique():
@@ -41,9 +44,12 @@ def test_there_are_enough_of_each_kind_and_names_are_unique():
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
-def test_every_change_makes_pictures(change: Change, tmp_path: Path, base_images):
+def test_every_change_makes_pictures(
+    change: Change, tmp_path: Path, memory: Memory, base_images: heads.Images
+):
     head = materialise(change, tmp_path / "head", repetition=1)
-    images = heads.draw(heads.load(head), PROMPTS, SEEDS)
+    with memory.answering(learn=False):
+        images = heads.draw(heads.load(head), PROMPTS, SEEDS)
     assert images.shape == (2, 32, 32, 3)
     assert "SEEDS = [112]" in (head / TEST_FILE).read_text()
     if change.grade is Grade.IDENTICAL:

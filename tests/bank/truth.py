@@ -8,14 +8,11 @@ With names, only those changes are measured anew.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import hashlib
 import json
 import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +24,11 @@ import numpy.typing as npt
 
 from difftest.metrics.clip_score import ClipScore
 from difftest.metrics.shapes_oracle import ShapesOracle
-from difftest.shapes.session import Graph
 from difftest.shapes.world import SCENES, caption
 from tests.bank import heads
 from tests.bank.bank import named
 from tests.bank.changes import BASE, Change, materialise
+from tests.bank.memory import Memory
 
 FILE = Path(__file__).parent / "truth.json"
 #: Of the 720 captions, drawn by this seed; each has a seed of its own.
@@ -39,7 +36,6 @@ SAMPLE, SAMPLE_SEED, FIRST_SEED = 480, 20, 50_000
 #: One-sided 99% of the normal distribution.
 Z_99 = 2.326
 
-Call = Callable[[Graph, Mapping[str, npt.NDArray[Any]]], npt.NDArray[np.float32]]
 Scores = dict[str, npt.NDArray[np.float64]]
 
 
@@ -56,44 +52,6 @@ def margin(metric: str) -> float:
     if found is None:
         raise ValueError(f"the base's difftest.toml has no margin for {metric}")
     return float(found[1])
-
-
-class Memory:
-    """What the networks answered the base. They are functions: half of the changes ask them the same
-    again, bit by bit, and need not wait.
-    """
-
-    def __init__(self) -> None:
-        self._answers: dict[bytes, npt.NDArray[np.float32]] = {}
-
-    @contextlib.contextmanager
-    def answering(self, *, learn: bool) -> Iterator[None]:
-        own: Call = Graph.__call__
-
-        def ask(graph: Graph, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-            key = self._key(graph, inputs)
-            known = self._answers.get(key)
-            if known is not None:
-                return known.copy()
-            answer = own(graph, inputs)
-            if learn:
-                self._answers[key] = answer.copy()
-            return answer
-
-        Graph.__call__ = ask  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            Graph.__call__ = own  # type: ignore[method-assign]
-
-    @staticmethod
-    def _key(graph: Graph, inputs: Mapping[str, npt.NDArray[Any]]) -> bytes:
-        """Of the graph by its path, how it runs, and the inputs' bytes."""
-        total = hashlib.sha256(f"{graph.path} {graph._runtime}".encode())
-        for name, value in sorted(inputs.items()):
-            total.update(f"{name} {value.shape} {value.dtype}".encode())
-            total.update(np.ascontiguousarray(value).tobytes())
-        return total.digest()
 
 
 class Measure:
