@@ -24,13 +24,13 @@ _OUTPUT = _CLEAN.replace("clean =", "output =")
 _SAMPLING = (
     Change(
         "steps-1",
-        Grade.GROSS,
+        Grade.CLEAR,
         "One step where ten are needed.",
         edits=(_pipeline("STEPS = 10", "STEPS = 1"),),
     ),
     Change(
         "steps-2",
-        Grade.CLEAR,
+        Grade.FAINT,
         "Two steps where ten are needed.",
         edits=(_pipeline("STEPS = 10", "STEPS = 2"),),
     ),
@@ -41,6 +41,12 @@ _SAMPLING = (
         edits=(_pipeline("GUIDANCE = 1.5", "GUIDANCE = 7.5"),),
     ),
     Change(
+        "guidance-4",
+        Grade.SLIGHT,
+        "A guidance that is far too strong.",
+        edits=(_pipeline("GUIDANCE = 1.5", "GUIDANCE = 4"),),
+    ),
+    Change(
         "guidance-off",
         Grade.FAINT,
         "No guidance.",
@@ -48,7 +54,7 @@ _SAMPLING = (
     ),
     Change(
         "linear-betas",
-        Grade.CLEAR,
+        Grade.SLIGHT,
         "The schedule of another model: betas in a straight line.",
         edits=(
             _sampler("np.cumprod(1 - betas())", "np.cumprod(1 - np.linspace(1e-4, 0.02, TRAINED))"),
@@ -56,12 +62,22 @@ _SAMPLING = (
     ),
     Change(
         "scaled-linear-betas",
-        Grade.CLEAR,
+        Grade.FAINT,
         "Stable Diffusion's schedule: square roots of betas in a straight line.",
         edits=(
             _sampler(
                 "np.cumprod(1 - betas())",
                 "np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, TRAINED) ** 2)",
+            ),
+        ),
+    ),
+    Change(
+        "betas-too-small",
+        Grade.FAINT,
+        "A decimal place lost: betas a tenth of what they are in a straight line.",
+        edits=(
+            _sampler(
+                "np.cumprod(1 - betas())", "np.cumprod(1 - np.linspace(1e-5, 0.002, TRAINED))"
             ),
         ),
     ),
@@ -100,7 +116,7 @@ _SAMPLING = (
     ),
     Change(
         "timesteps-reversed",
-        Grade.GROSS,
+        Grade.CLEAR,
         "The network is told the timesteps in the wrong order.",
         edits=(
             _sampler(
@@ -110,7 +126,7 @@ _SAMPLING = (
     ),
     Change(
         "uniform-noise",
-        Grade.CLEAR,
+        Grade.FAINT,
         "The starting noise is uniform, with a mean that is not 0.",
         edits=(
             _pipeline(
@@ -156,6 +172,7 @@ _WEIGHTS = (
             (5, Grade.FAINT),
             (10, Grade.FAINT),
             (20, Grade.SLIGHT),
+            (30, Grade.CLEAR),
             (40, Grade.CLEAR),
         )
     ),

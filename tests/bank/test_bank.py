@@ -65,9 +65,7 @@ def test_an_edit_that_misses_is_an_error(tmp_path: Path):
 def test_the_truth_covers_exactly_the_changes():
     known = truth.read()
     assert known["changes"].keys() == {change.name for change in CHANGES}
-    assert known["margins"] == {
-        metric: truth.margin(metric) for metric in ("clip_score", "shapes_oracle")
-    }
+    assert known["margins"] == truth.margins()
     for change in CHANGES:
         effect = known["changes"][change.name]
         assert (effect["kind"], effect["grade"]) == (change.kind.value, change.grade.value)
@@ -78,7 +76,7 @@ def test_the_truth_bears_the_grades_out():
         effect = truth.read()["changes"][change.name]
         if change.kind is Kind.HARMLESS:
             upper = effect["loss"]["shapes_oracle"] + 2 * effect["standard_error"]["shapes_oracle"]
-            assert upper < truth.margin("shapes_oracle"), change.name
+            assert upper < truth.margins()["shapes_oracle"], change.name
         if change.grade is Grade.IDENTICAL:
             assert effect["differing_images"] == 0, change.name
         if change.grade in (Grade.CLEAR, Grade.GROSS):
