@@ -19,12 +19,13 @@ python_lib = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_con
 cargo_test = env LD_LIBRARY_PATH="$(python_lib):$$LD_LIBRARY_PATH" cargo test --workspace --locked
 
 .PHONY: help build demo test test-rust test-python test-torch test-github test-house \
-	bench bench-install bench-verdict lint clean
+	bench bench-install bench-verdict bench-bank lint clean
 
 help:
 	@echo "make demo   the main job from a pull request to its comment, on this machine alone"
 	@echo "make test   all tests"
-	@echo "make bench  benchmarks, as ratios against a named peer; make bench-verdict: the verdict's error rates"
+	@echo "make bench  benchmarks, as ratios against a named peer; make bench-verdict: the verdict's error rates;"
+	@echo "            make bench-bank: the verdict on changes whose truth is known (an hour)"
 	@echo "make lint   rustfmt, clippy, cargo deny, ruff, mypy"
 
 $(VENV)/.ready: pyproject.toml
@@ -106,6 +107,10 @@ bench: bench-install
 bench-verdict:
 	$(call say,error rates of the verdict and images spent (seeded simulation))
 	@cargo bench --quiet --locked -p difftest-core --bench verdict
+
+bench-bank: build
+	$(call say,the verdict on changes whose truth is known: detection and false alarms and images spent)
+	@$(BIN)/python -m tests.bank.bench
 
 lint: $(VENV)/.ready
 	$(call say,rustfmt)

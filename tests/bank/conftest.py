@@ -1,0 +1,3 @@
+"""The bank's base has tests for difftest, not for pytest."""
+
+collect_ignore = ["base"]
