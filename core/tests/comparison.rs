@@ -144,15 +144,20 @@ fn a_loss_beyond_the_margin_is_a_regression_although_the_threshold_holds() {
     assert_eq!(found.decision, Decision::Regressed, "{found:#?}");
     assert_eq!(check::title(&found), "Regressed: 1 of 1 test");
     let gain = verdict(Some(&head), &base);
-    assert_eq!(gain.decision, Decision::Inconclusive, "48 prompts rule out no ruined one: {gain:#?}");
+    assert_eq!(
+        gain.decision,
+        Decision::Inconclusive,
+        "48 prompts rule out no ruined one: {gain:#?}"
+    );
 }
 
 #[test]
 fn other_images_of_equal_worth_pass_where_there_are_enough_of_them() {
     let (spec, prompts) = (quality("test_a", Some(0.5)), prompts(160));
     let base = run(&spec, &prompts, TestOutcome::Passed, good);
-    let head =
-        run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("other {i} {s}"), score(i, s)));
+    let head = run(&spec, &prompts, TestOutcome::Passed, |i, s| {
+        (format!("other {i} {s}"), score(i, s) + 0.001 * ((i * 3) % 7) as f64 - 0.003)
+    });
     let found = verdict(Some(&base), &head);
     assert_eq!(found.decision, Decision::Pass, "{found:#?}");
     let better = run(&spec, &prompts, TestOutcome::Passed, |i, s| {
@@ -207,8 +212,9 @@ fn runs_that_share_no_seeds_or_sizes_are_compared_without_pairs() {
     let found = verdict(Some(&base), &resized(&base));
     // Equal bytes are equal whatever was asked for.
     assert_eq!(found.decision, Decision::Pass);
-    let other =
-        run(&spec, &prompts, TestOutcome::Passed, |i, s| (format!("o {i} {s}"), score(i, s) - 0.02));
+    let other = run(&spec, &prompts, TestOutcome::Passed, |i, s| {
+        (format!("o {i} {s}"), score(i, s) - 0.02)
+    });
     let found = verdict(Some(&base), &resized(&other));
     assert_eq!(found.decision, Decision::Inconclusive, "{found:#?}");
     let sentence = &found.tests[0].sentences[0];

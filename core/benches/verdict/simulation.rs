@@ -1,5 +1,6 @@
 //! Many replications of one test, and what came of them.
 
+use difftest_core::steering::next_target;
 use difftest_core::verdict::sequence::{Question, Sequence};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -23,11 +24,11 @@ pub fn question(world: World) -> Question {
     }
 }
 
-/// Whether the product looks after `prompts`: its batches grow by half.
+/// Whether the product looks after `prompts`.
 pub fn is_look(prompts: u64, maximum: u64) -> bool {
-    let mut look = 8;
+    let mut look = 0;
     while look < prompts {
-        look += look / 2;
+        look = next_target(look as usize) as u64;
     }
     look == prompts || prompts == maximum
 }
@@ -88,13 +89,15 @@ pub fn simulate(world: World, mean_difference: f64, seed: u64) -> Both {
     let paths = replicate(seed, REPLICATIONS, |rng| {
         let mut sequence = Sequence::new(question(world));
         let mut paths = [Path::default(); 2];
+        let mut made = 0;
         for step in 0..MAXIMUM {
             let (images, count) = world.draw(mean_difference, step, rng);
+            made += count as u64;
             assert!(sequence.push(&images[..count]).is_ok(), "{images:?}");
             let evidence = sequence.evidence();
             let enough = -ALPHA.ln();
             let claims = (
-                evidence.regressed >= enough,
+                evidence.worse() >= enough,
                 evidence.passes(ALPHA),
                 evidence.improvement() >= enough,
             );
@@ -104,12 +107,11 @@ pub fn simulate(world: World, mean_difference: f64, seed: u64) -> Both {
                 path.passed |= claims.1;
                 path.improved |= claims.2;
                 if path.stopped.is_none() && (claims.0 || claims.1) {
-                    path.stopped = Some((sequence.tail().images(), claims.0));
+                    path.stopped = Some((made, claims.0));
                 }
             }
         }
-        let images = sequence.tail().images();
-        paths.map(|path| (path, path.stopped.map_or(images, |(images, _)| images)))
+        paths.map(|path| (path, path.stopped.map_or(made, |(images, _)| images)))
     });
     let rates = |which: usize| Rates {
         ever_regressed: share(&paths, |p| p[which].0.regressed),

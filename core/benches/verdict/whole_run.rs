@@ -76,7 +76,7 @@ fn run(margins: &[f64; TESTS], rng: &mut StdRng) -> Run {
             }
         }
         if is_look(step + 1, PROMPTS) {
-            let ln_e: Vec<f64> = tests.iter().map(|(s, _)| s.evidence().regressed).collect();
+            let ln_e: Vec<f64> = tests.iter().map(|(s, _)| s.evidence().worse()).collect();
             standing = e_bh::stand(&ln_e, ALPHA);
             for ((sequence, stopped), stands) in tests.iter_mut().zip(&standing) {
                 *stopped |= *stands || sequence.evidence().passes(ALPHA);

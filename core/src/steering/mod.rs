@@ -17,15 +17,19 @@ use crate::config::VerdictSettings;
 use crate::event::CellKey;
 use crate::result::{Run, TestRun};
 use crate::suite::TestId;
+use crate::verdict::asymptotic::MIN_UNITS;
 
 pub use budget::Spent;
 use budget::{Candidate, afford};
 
-/// Prompts of a test in the first round: enough to see a disaster and the cost of an image.
-const FIRST: usize = 8;
-/// From one look to the next, the images of a test grow by this much: a look costs little, but
-/// the other side waits meanwhile, and what is made after a decision is made for nothing.
-const GROWTH: f64 = 1.5;
+/// How many prompts of a test there are after the next round, from those that there are. A look
+/// costs little, but the other side waits meanwhile; and what is made after a decision could stand
+/// is made for nothing. First enough to see a disaster and the cost of an image, then as many as
+/// the asymptotics are trusted with, then a sixth more each time.
+pub fn next_target(prompts: usize) -> usize {
+    let least = MIN_UNITS as usize;
+    [8, 16, least].into_iter().find(|target| prompts < *target).unwrap_or(prompts + prompts / 6)
+}
 
 /// What is to be made next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,8 +102,7 @@ impl Steering {
         };
         let seeds = spec.seeds.len().max(1);
         let prompts = made / seeds;
-        let target = FIRST.max((GROWTH * prompts as f64).ceil() as usize);
-        let more = (target - prompts.min(target)).max(1) * seeds;
+        let more = (next_target(prompts) - prompts).max(1) * seeds;
         open.into_iter().take(more).collect()
     }
 

@@ -43,12 +43,6 @@ impl Claim {
     }
 }
 
-/// ρ², which makes the process strongest at `units` (equation for ρ(t*) there, α one-sided).
-pub fn rho_squared(alpha: f64, units: u64) -> f64 {
-    let a = -2.0 * alpha.ln();
-    (a + a.ln_1p()) / units.max(1) as f64
-}
-
 /// The prior over effects on the claim's side: normal, cut at 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prior {

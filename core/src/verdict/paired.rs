@@ -63,7 +63,8 @@ pub struct Shown {
     pub pairs: usize,
     pub units: u64,
     pub planned: u64,
-    /// ln of the e-values that it is worse, or better, by more than the margin. Of a method that
+    /// ln of the e-values that it is worse, or better, by more than the margin; a share of ruined
+    /// units is worse too. Of a method that
     /// has p-values, ln of a bet of everything on the level its claim has to pass: infinite or 0.
     pub ln_regressed: f64,
     pub ln_improved: f64,
@@ -72,8 +73,9 @@ pub struct Shown {
     pub ln_no_disasters: f64,
     /// Both halves at level α.
     pub passes: bool,
-    /// Units with a ruined image.
+    /// Units with a ruined image, and those with one that gained as much.
     pub ruined: u64,
+    pub mended: u64,
     /// Units that a pass needs at the least, none of them ruined.
     pub needed: u64,
     pub drop: f64,
@@ -170,12 +172,13 @@ pub fn show(pairs: &[Pair<'_>], policy: Policy<'_>) -> Shown {
         pairs: pairs.len(),
         units: moments.count(),
         planned: policy.planned.max(moments.count()),
-        ln_regressed: evidence.regressed,
-        ln_improved: evidence.improved,
+        ln_regressed: evidence.worse(),
+        ln_improved: evidence.improvement(),
         ln_not_worse: evidence.not_worse,
         ln_no_disasters: evidence.no_disasters,
         passes: evidence.passes(policy.alpha),
         ruined: sequence.tail().disasters(),
+        mended: sequence.tail().gains(),
         needed: Tail::least_units(policy.share, policy.alpha),
         drop: policy.drop,
         share: policy.share,
@@ -246,6 +249,15 @@ fn sentence(shown: &Shown, decision: Decision, enough: f64) -> String {
     match decision {
         Decision::Error => shown.broken.clone().unwrap_or_default(),
         Decision::Regressed => match shown.upper {
+            Some(upper) if upper >= -margin => format!(
+                "{} of {} lost more than {}, {} gained as much: more than {}% are ruined \
+                 (on average {estimate:+.4})",
+                shown.ruined,
+                count(units),
+                shown.drop,
+                shown.mended,
+                100.0 * shown.share,
+            ),
             Some(upper) => format!(
                 "worse by {:.4} on average, at least {:.4}, which is more than the margin of {margin}",
                 -estimate, -upper,
@@ -402,13 +414,26 @@ mod tests {
         assert!(verdict.sentence.contains("that takes 150"), "{verdict:?}");
         let mut ruined = pairs(&prompts, 0.0);
         for pair in ruined.iter_mut().skip(7).step_by(60) {
-            pair.head = pair.base - 0.25;
+            pair.head = pair.base - 0.06;
         }
-        let verdict = decide(&ruined, POLICY);
+        let strict = Policy { drop: 0.05, ..POLICY };
+        let verdict = decide(&ruined, strict);
         assert_eq!(verdict.decision, Decision::Inconclusive);
-        assert!(verdict.sentence.contains("6 of 160 prompts lost more than 0.2"), "{verdict:?}");
+        assert!(verdict.sentence.contains("6 of 160 prompts lost more than 0.05"), "{verdict:?}");
         let lax = Policy { share: 0.05, ..POLICY };
         assert_eq!(decide(&pairs(some, 0.0), lax).decision, Decision::Pass);
+    }
+
+    #[test]
+    fn a_share_of_ruined_units_is_a_regression_that_a_good_mean_does_not_hide() {
+        let prompts = prompts(400);
+        let mut some = pairs(&prompts, -0.03);
+        for pair in some.iter_mut().step_by(20) {
+            pair.head = pair.base - 0.5;
+        }
+        let verdict = decide(&some, POLICY);
+        assert_eq!(verdict.decision, Decision::Regressed, "{verdict:?}");
+        assert!(verdict.sentence.contains("40 of 400 prompts lost more than 0.2"), "{verdict:?}");
     }
 
     #[test]
@@ -467,7 +492,7 @@ mod tests {
         }
 
         #[test]
-        fn swapping_the_sides_swaps_regressed_and_improved(
+        fn swapping_the_sides_mirrors_the_interval(
             losses in prop::collection::vec(-0.3..0.3f64, 30..80),
         ) {
             let names = prompts(losses.len());
@@ -477,8 +502,10 @@ mod tests {
                     .collect()
             };
             let (a, b) = (show(&make(1.0), POLICY), show(&make(-1.0), POLICY));
-            prop_assert!((a.ln_regressed - b.ln_improved).abs() < 1e-9 * (1.0 + a.ln_regressed.abs()));
             prop_assert!((a.estimate + b.estimate).abs() < 1e-12);
+            if let (Some(lower), Some(upper)) = (a.lower, b.upper) {
+                prop_assert!((lower + upper).abs() < 1e-6, "{lower} {upper}");
+            }
         }
     }
 }

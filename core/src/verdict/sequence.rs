@@ -53,11 +53,24 @@ pub struct Evidence {
     pub improved: f64,
     /// The mean is not worse by more than the margin.
     pub not_worse: f64,
-    /// Fewer images than p₀ are ruined.
+    /// Fewer units than p₀ are ruined.
     pub no_disasters: f64,
+    /// More units are ruined than mended, by more than p₀.
+    pub ruined: f64,
 }
 
+/// The tail's share of the evidence of a regression: what it costs the mean's is −ln(1 − share).
+const RUINED: f64 = 0.1;
+
 impl Evidence {
+    /// The e-value for "worse": in the mean by more than the margin, or in a share of the units.
+    /// A weighted mean of e-values is one for the claim that either holds.
+    pub fn worse(&self) -> f64 {
+        let most = self.regressed.max(self.ruined);
+        let (mean, tail) = ((self.regressed - most).exp(), (self.ruined - most).exp());
+        most + ((1.0 - RUINED) * mean + RUINED * tail).ln()
+    }
+
     /// Whether both halves of a pass hold at level `alpha`. Each is a claim of its own, and both
     /// must stand: the pair is wrong no more often than either (an intersection–union test).
     pub fn passes(&self, alpha: f64) -> bool {
@@ -128,7 +141,7 @@ impl Sequence {
         }
         self.units.push(unit);
         // A prompt that one seed ruins may be one that all of them do: its images are one unit.
-        self.tail.push(improvements.iter().copied().fold(f64::INFINITY, f64::min));
+        self.tail.push(improvements);
         Ok(())
     }
 
@@ -142,7 +155,13 @@ impl Sequence {
 
     pub fn evidence(&self) -> Evidence {
         let [regressed, improved, not_worse] = [0, 1, 2].map(|claim| self.of_claim(claim));
-        Evidence { regressed, improved, not_worse, no_disasters: self.tail.ln_e() }
+        Evidence {
+            regressed,
+            improved,
+            not_worse,
+            no_disasters: self.tail.ln_e(),
+            ruined: self.tail.ln_e_ruined(),
+        }
     }
 
     /// ln of the e-value of one of [`CLAIMS`].
@@ -222,7 +241,7 @@ impl Sequence {
     ///
     /// ln e grows by ln(1 + ((mean + δ)/s)²)/2 with a unit, as the logarithm of the likelihood ratio
     /// of two normal means does (about (effect/sd)²/2 where that is small), or where the metric has a range by what the best of the bets has gained
-    /// so far; the tail guard's by [`Tail::growth`] with an image.
+    /// so far; the tail guard's by [`Tail::growth`].
     pub fn units_needed(&self, alpha: f64) -> Option<f64> {
         let evidence = self.evidence();
         let n = self.units.count() as f64;
@@ -245,9 +264,8 @@ impl Sequence {
             [asymptotic, bets].into_iter().flatten().reduce(f64::min)
         };
         let regressed = mean_decides(evidence.regressed, 0);
-        let a_unit = self.tail.units() as f64 / n;
         let passed = mean_decides(evidence.not_worse, 2)
-            .zip(until(evidence.no_disasters, self.tail.growth() * a_unit))
+            .zip(until(evidence.no_disasters, self.tail.growth()))
             .map(|(mean, tail)| mean.max(tail));
         [regressed, passed].into_iter().flatten().reduce(f64::min)
     }

@@ -5,6 +5,11 @@
 //! probability. Without a single disaster the largest bet gives (1 − p₀)⁻ⁿ, which passes 1/α = 20
 //! after 59, 99 or 150 units for p₀ = 5, 3 or 2%: the classical "rule of three". A unit is ruined
 //! where any image of it is.
+//!
+//! The opposite claim, that units are ruined, is not P(D < −τ) > p₀ alone: where a change draws
+//! other images that are as good, some lose much and as many gain it. Against
+//! P(D < −τ) − P(D > τ) ≤ p₀ the bettor stakes on X = 1 for a unit that loses more than τ, −1 for
+//! one that gains it and 0 for the others, as for any bounded mean (arXiv 2010.09686).
 
 /// Shares of the largest bet. The largest itself is lost to one disaster; the others go on.
 const SHARES: [f64; 4] = [1.0, 0.9, 0.7, 0.4];
@@ -20,23 +25,62 @@ pub struct Tail {
     share: f64,
     units: u64,
     disasters: u64,
+    /// Units that gained more than τ and lost none of it.
+    gains: u64,
+    /// Units that lost more than τ and gained none of it.
+    losses: u64,
 }
+
+/// Shares of the largest bet on ruined units, with equal weights.
+const RUINED_SHARES: [f64; 7] = [0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9];
 
 impl Tail {
     /// `drop` is positive, `share` between 0 and 1.
     pub fn new(drop: f64, share: f64) -> Self {
-        Self { drop, share, units: 0, disasters: 0 }
+        Self { drop, share, units: 0, disasters: 0, gains: 0, losses: 0 }
     }
 
-    /// The worst improvement of a unit's images over their partners; positive is better.
-    pub fn push(&mut self, improvement: f64) {
+    /// The improvements of a unit's images over their partners; positive is better.
+    pub fn push(&mut self, improvements: &[f64]) {
+        let loses = improvements.iter().any(|d| *d < -self.drop);
+        let gains = improvements.iter().any(|d| *d > self.drop);
         self.units += 1;
-        self.disasters += u64::from(improvement < -self.drop);
+        self.disasters += u64::from(loses);
+        self.losses += u64::from(loses && !gains);
+        self.gains += u64::from(gains && !loses);
+    }
+
+    /// Units that gained more than τ and lost none of it.
+    pub fn gains(&self) -> u64 {
+        self.gains
+    }
+
+    /// ln of the e-value for "more units are ruined than are mended, by more than p₀".
+    pub fn ln_e_ruined(&self) -> f64 {
+        let (p, losses, gains) = (self.share, self.losses as f64, self.gains as f64);
+        let neither = self.units as f64 - losses - gains;
+        let terms = RUINED_SHARES.map(|q| {
+            losses * (q * (1.0 - p) / (1.0 + p)).ln_1p()
+                + gains * (-q).ln_1p()
+                + neither * (-q * p / (1.0 + p)).ln_1p()
+        });
+        let most = terms.into_iter().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = terms.iter().map(|term| (term - most).exp()).sum();
+        most + (sum / terms.len() as f64).ln()
     }
 
     /// Units that reach 1/α at the least, which is when none of them is ruined.
     pub fn least_units(share: f64, alpha: f64) -> u64 {
-        ((-alpha.ln() - WEIGHTS[0].ln()) / -(-share).ln_1p()).ceil() as u64
+        let reaches = |units: u64| {
+            let tail = Self { units, ..Self::new(1.0, share) };
+            tail.ln_e() >= -alpha.ln()
+        };
+        // By the largest bet alone; the smaller ones may bring it there a little sooner.
+        let mut units = ((-alpha.ln() - WEIGHTS[0].ln()) / -(-share).ln_1p()).ceil() as u64;
+        while units > 1 && reaches(units - 1) {
+            units -= 1;
+        }
+        units
     }
 
     pub fn disasters(&self) -> u64 {
@@ -75,6 +119,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ruined_units_are_told_from_images_that_are_merely_others() {
+        let of = |losses: usize, gains: usize, units: usize| {
+            let mut tail = Tail::new(0.2, 0.02);
+            (0..units).for_each(|i| match i {
+                i if i < losses => tail.push(&[-0.5, 0.0]),
+                i if i < losses + gains => tail.push(&[0.5, 0.0]),
+                _ => tail.push(&[0.01, -0.01]),
+            });
+            tail.ln_e_ruined()
+        };
+        let enough = 20_f64.ln();
+        assert!(of(0, 0, 400) < 0.0);
+        assert!(of(40, 40, 400) < 0.0, "as many gain it");
+        assert!(of(8, 0, 400) < enough, "2% is the share that is accepted");
+        assert!(of(32, 0, 400) >= enough, "8% is not");
+        assert!(of(20_000, 0, 1_000_000).is_finite());
+        let mut both = Tail::new(0.2, 0.02);
+        (0..400).for_each(|_| both.push(&[-0.5, 0.5]));
+        assert!(both.ln_e_ruined() < 0.0 && both.disasters() == 400);
+    }
+
+    #[test]
     fn the_least_number_of_units_is_the_least_number_of_units() {
         for (share, alpha) in [(0.02, 0.05), (0.05, 0.05), (0.01, 0.1)] {
             let least = Tail::least_units(share, alpha);
@@ -86,7 +152,7 @@ mod tests {
     fn after(images: u64, disasters: u64, share: f64) -> f64 {
         let mut tail = Tail::new(0.2, share);
         for i in 0..images {
-            tail.push(if i < disasters { -0.3 } else { -0.1 });
+            tail.push(&[if i < disasters { -0.3 } else { -0.1 }]);
         }
         tail.ln_e()
     }
