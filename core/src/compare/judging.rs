@@ -236,6 +236,9 @@ impl<'a> TestJudge<'a> {
             if let Some(sentence) = decided.sentence {
                 paired.sentence = sentence;
             }
+            if all_identical {
+                (paired.lower, paired.upper) = (None, None);
+            }
             paired.decision = match paired.decision {
                 Decision::Regressed => decided.decision,
                 other => other,

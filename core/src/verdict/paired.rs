@@ -15,6 +15,8 @@ use super::tail::Tail;
 use crate::config::{Method, Units};
 use crate::metric::Direction;
 
+/// Fewer units than this have no bounds worth a reader's time.
+const FEW: u64 = 8;
 /// The units that evidence is tuned to be strongest at, where more are planned: a verdict is to
 /// come early.
 const TUNED: u64 = 100;
@@ -163,7 +165,8 @@ pub fn show(pairs: &[Pair<'_>], policy: Policy<'_>) -> Shown {
         });
     let evidence = sequence.evidence();
     let moments = *sequence.units();
-    let interval = sequence.interval(policy.alpha);
+    // Of a handful of units it is as wide as the metric's range.
+    let interval = sequence.interval(policy.alpha).filter(|_| moments.count() >= FEW);
     let mut shown = Shown {
         estimate: moments.mean(),
         lower: interval.map(|(lower, _)| lower),
