@@ -139,22 +139,24 @@ fn grouped(seed: u64, misses: &mut Misses) {
             let paths = replicate(seed + 300 + (10 * index + row) as u64, REPLICATIONS, |rng| {
                 let mut moments = Moments::default();
                 let mut tail = Tail::new(world.drop(), 0.02);
-                let (mut claims, mut stopped) = ([false; 2], None);
+                let (mut claims, mut stopped, mut made) = ([false; 2], None, 0_u64);
                 for step in 0..PLANNED {
                     let (prompt, count) = world.draw(margins * MARGIN, step, rng);
                     moments.push(prompt[..count].iter().sum::<f64>() / count as f64);
-                    prompt[..count].iter().for_each(|image| tail.push(*image));
+                    tail.push(&prompt[..count]);
+                    made += count as u64;
                     let Some(look) = looks.iter().position(|n| *n == step + 1) else { continue };
-                    for (claim, made) in [Claim::Below, Claim::Above].into_iter().zip(&mut claims) {
+                    for (claim, stands) in [Claim::Below, Claim::Above].into_iter().zip(&mut claims)
+                    {
                         let z = group_sequential::z(&moments, -MARGIN, claim);
                         let guarded = claim == Claim::Below || tail.ln_e() >= -ALPHA.ln();
-                        *made |= guarded && z.is_some_and(|z| z > boundaries[look]);
+                        *stands |= guarded && z.is_some_and(|z| z > boundaries[look]);
                     }
                     if claims[0] || claims[1] {
-                        stopped.get_or_insert(tail.images());
+                        stopped.get_or_insert(made);
                     }
                 }
-                (claims, stopped.unwrap_or(tail.images()))
+                (claims, stopped.unwrap_or(made))
             });
             let rates = [0, 1].map(|claim| share(&paths, |(claims, _)| claims[claim]));
             println!(

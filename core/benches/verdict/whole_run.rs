@@ -88,6 +88,6 @@ fn run(margins: &[f64; TESTS], rng: &mut StdRng) -> Run {
         claims: standing.iter().filter(|stands| **stands).count(),
         false_claims: (0..TESTS).filter(|test| standing[*test] && is_false(*test)).count(),
         passes: tests.iter().all(|(sequence, _)| sequence.evidence().passes(ALPHA)),
-        images: tests.iter().map(|(sequence, _)| sequence.tail().images()).sum(),
+        images: tests.iter().map(|(sequence, _)| sequence.units().count()).sum(),
     }
 }
