@@ -289,7 +289,12 @@ fn a_batch_metric_shows_both_sides_and_holds_its_threshold() {
         for cell in run.tests[0].cells.values_mut() {
             cell.scores.clear();
         }
-        let score = difftest_core::event::BatchScore { value, samples: 2, note: None };
+        let score = difftest_core::event::BatchScore {
+            value,
+            samples: 2,
+            note: None,
+            replicates: Vec::new(),
+        };
         run.apply(&Event::BatchScored { test: id.clone(), metric: "fid".into(), score });
         run
     };

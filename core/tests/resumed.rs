@@ -64,7 +64,13 @@ fn generated(cell: CellKey) -> Event {
 fn images_and_scores_stay_and_what_failed_or_changed_is_open_again() {
     let (same, before) = (spec("same", "p"), spec("other", "q"));
     let after = spec("other", "changed");
-    let failed = |cell| Event::CellFailed { cell, reason: "no".into(), trace: None, retries: 0 };
+    let failed = |cell| Event::CellFailed {
+        cell,
+        reason: "no".into(),
+        trace: None,
+        retries: 0,
+        infra: false,
+    };
     let scored = |cell| Event::CellScored { cell, metric: "clip_score".into(), value: 0.5 };
     let finished = |test: &TestSpec, outcome| Event::TestFinished {
         test: test.id.clone(),

@@ -67,7 +67,7 @@ pub fn outcome(
 /// Why the one score of all images misses the test's threshold.
 fn missed_by_all(test: &TestRun, metric: &MetricInfo, score: &BatchScore) -> Option<String> {
     let threshold = test.spec.threshold(&metric.name)?;
-    let BatchScore { value, samples, note } = score;
+    let BatchScore { value, samples, note, .. } = score;
     (!metric.direction.holds(*value, threshold)).then(|| {
         format!(
             "{} is {value:.4} over {samples} images, and must be {} {threshold}{}",

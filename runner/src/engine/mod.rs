@@ -15,9 +15,11 @@
 
 mod args;
 mod asked;
+mod audit;
 mod baseline;
 mod bridge;
 mod cache;
+mod calibrate;
 pub mod decode;
 mod error;
 mod estimate;
@@ -46,10 +48,12 @@ mod settings;
 mod shelf;
 mod sink;
 mod slots;
+mod sources;
 mod stop;
 mod subscribers;
 mod telemetry;
 mod usage;
+mod variant;
 mod watchdog;
 
 use std::io::Write as _;
@@ -59,8 +63,8 @@ use difftest_core::event::RunStatus;
 use pyo3::prelude::*;
 
 pub use args::{
-    BaselineAction, BaselineArgs, CacheAction, CacheArgs, ConfigAction, ConfigArgs, RunArgs,
-    SelectArgs,
+    AuditArgs, BaselineAction, BaselineArgs, CacheAction, CacheArgs, CalibrateArgs, ConfigAction,
+    ConfigArgs, RunArgs, SelectArgs,
 };
 use error::EngineError;
 use session::Session;
@@ -79,6 +83,16 @@ pub fn run(py: Python<'_>, args: RunArgs) -> PyResult<i32> {
 /// `difftest baseline save|update`, likewise.
 pub fn baseline(py: Python<'_>, args: BaselineArgs) -> PyResult<i32> {
     exit_code(current_dir().and_then(|cwd| baseline::run(py, &args.action, &cwd)))
+}
+
+/// `difftest audit`, likewise.
+pub fn audit(py: Python<'_>, args: &AuditArgs) -> PyResult<i32> {
+    exit_code(current_dir().and_then(|cwd| audit::run(py, args, &cwd)))
+}
+
+/// `difftest calibrate`, likewise.
+pub fn calibrate(py: Python<'_>, args: &CalibrateArgs) -> PyResult<i32> {
+    exit_code(current_dir().and_then(|cwd| calibrate::run(py, args, &cwd)))
 }
 
 /// `difftest cache stats|clear`.

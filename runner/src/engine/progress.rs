@@ -73,6 +73,7 @@ impl Progress {
             Event::CollectionFailed { .. }
             | Event::CellScored { .. }
             | Event::BatchScored { .. }
+            | Event::RoundFinished { .. }
             | Event::VerdictChanged { .. }
             | Event::Telemetry { .. }
             | Event::Log { .. }
