@@ -151,7 +151,9 @@ impl Reader<'_> {
             if matches!(name.as_str(), "margins" | "tail" | "tail.drops") {
                 self.verdict_table(verdict, &format!("{name}."), self.as_table(value, &name)?)?;
             } else {
-                verdict.set(&name, &self.json(value)?).map_err(|e| self.error(&key.span(), e))?;
+                verdict
+                    .set(&name, &self.json(value)?)
+                    .map_err(|e| self.error(&key.span(), e))?;
             }
         }
         Ok(())

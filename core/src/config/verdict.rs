@@ -11,8 +11,17 @@ use super::quantity::{parse_duration, show_duration};
 use super::settings::{SetError, unknown};
 
 /// Every key of `[verdict]`.
-pub const VERDICT_KEYS: [&str; 9] =
-    ["alpha", "margins", "tail", "units", "method", "max_pairs", "budget", "confirm", "interleave"];
+pub const VERDICT_KEYS: [&str; 9] = [
+    "alpha",
+    "margins",
+    "tail",
+    "units",
+    "method",
+    "max_pairs",
+    "budget",
+    "confirm",
+    "interleave",
+];
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -257,10 +266,12 @@ mod tests {
         let read: VerdictSettings =
             serde_json::from_value(serde_json::to_value(&settings).unwrap()).unwrap();
         assert_eq!(read, settings);
-        let old: VerdictSettings = serde_json::from_str(r#"{"alpha":0.05,"margins":{}}"#).unwrap();
+        let old: VerdictSettings =
+            serde_json::from_str(r#"{"alpha":0.05,"margins":{}}"#).unwrap();
         assert_eq!(old, VerdictSettings::default(), "what an App has stored before");
-        let refused =
-            |key: &str, value| VerdictSettings::default().set(key, &value).unwrap_err().to_string();
+        let refused = |key: &str, value| {
+            VerdictSettings::default().set(key, &value).unwrap_err().to_string()
+        };
         assert!(refused("alpha", json!(2.0)).contains("between 0 and 0.5"));
         assert!(refused("margins.x", json!(-1)).contains("not negative"));
         assert!(refused("method", json!("bayes")).contains("group-sequential"));
