@@ -83,9 +83,8 @@ fn moved(source: Source, measured: &[&Measured]) -> String {
                 "this suite does not repeat itself byte by byte, and no verdict can rest on equal bytes.",
             )
         ),
-        (Reach::Within, _) => {
-            let shift = tied(|s| s.largest_abs);
-            let by = shift.map_or_else(String::new, |s| {
+        (Reach::Within, changed) => {
+            let by = tied(|s| s.largest_abs).map_or_else(String::new, |s| {
                 format!(
                     " by more than {} ({}, margin {})",
                     digits(s.largest_abs),
@@ -93,13 +92,13 @@ fn moved(source: Source, measured: &[&Measured]) -> String {
                     limit(s.margin)
                 )
             });
-            let still = if changed == 0 {
-                "yet metrics move, so they are not reproducible themselves; none"
-            } else {
-                "and no metric"
-            };
+            if changed == 0 {
+                return format!(
+                    "{pixels}, and yet scores move, though none{by}: images can be compared byte by byte, scores within their margins."
+                );
+            }
             format!(
-                "{pixels}, {still}{by}: {}",
+                "{pixels}, and no metric{by}: {}",
                 advice(
                     &format!("compare {runs} freely, but not byte by byte."),
                     "verdicts hold, but none can rest on equal bytes.",

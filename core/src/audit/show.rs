@@ -10,7 +10,7 @@ use crate::report::markdown::{code, prose};
 use crate::report::terminal::visible;
 
 const HEAD: [&str; 6] =
-    ["", "images moved", "largest", "mean", "lowest SSIM", "metrics: mean |d|, largest |d|"];
+    ["", "images moved", "largest", "mean", "lowest SSIM", "metrics: mean and largest difference"];
 
 /// The table and the conclusions, for a terminal; the last line is ended.
 pub fn table(audit: &Audit) -> String {
@@ -116,6 +116,16 @@ fn likeness(score: &ReferenceScore) -> String {
     )
 }
 
+/// A line for each metric that moves, and one for all that do not.
 fn scores(measured: &Measured) -> Vec<String> {
-    measured.metrics.iter().map(shift).chain(measured.references.iter().map(likeness)).collect()
+    let (still, moving): (Vec<&MetricShift>, Vec<&MetricShift>) =
+        measured.metrics.iter().partition(|shift| shift.reach == Reach::None);
+    let mut lines: Vec<String> = moving.into_iter().map(shift).collect();
+    if !still.is_empty() {
+        let names: Vec<&str> = still.iter().map(|shift| shift.name.as_str()).collect();
+        let verb = if names.len() == 1 { "does" } else { "do" };
+        lines.push(format!("{} {verb} not move", names.join(", ")));
+    }
+    lines.extend(measured.references.iter().map(likeness));
+    lines
 }

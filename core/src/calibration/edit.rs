@@ -138,7 +138,13 @@ fn table_at<'t>(mut table: &'t mut Table, path: &[&str]) -> Result<&'t mut Table
         });
         if let Item::Value(Value::InlineTable(inline)) = item {
             *item = Item::Table(opened(inline));
+            if let Some(mut key) = table.key_mut(name) {
+                // The space before its `=`.
+                key.leaf_decor_mut().clear();
+                key.dotted_decor_mut().clear();
+            }
         }
+        let item = table.entry(name).or_insert(Item::None);
         table = item
             .as_table_mut()
             .ok_or_else(|| EditError::NoTable { key: path[..=depth].join(".") })?;
@@ -234,6 +240,7 @@ mod tests {
             let (edited, verdict) = edited(text, true);
             assert_eq!((verdict.alpha, verdict.tail.share), (0.01, 0.05), "{}", edited.text);
             assert_eq!((verdict.margins["lpips"], verdict.margins["clip_score"]), (0.1, 0.031));
+            assert!(!edited.text.contains(" ]"), "{}", edited.text);
             for comment in ["# the loss we accept", "# all"] {
                 assert_eq!(
                     text.contains(comment),
