@@ -12,9 +12,7 @@ use difftest_core::calibration::{
     Home, Outcome as Calibrated, Refused, Variant, calibrate, diff, edit, fresh_offset, table,
 };
 use difftest_core::config::{Units, VerdictSettings};
-use difftest_core::event::{
-    CellKey, Environment, Event, ImageRef, RunStatus, SCHEMA, TestOutcome,
-};
+use difftest_core::event::{CellKey, Environment, Event, ImageRef, RunStatus, SCHEMA, TestOutcome};
 use difftest_core::ids::ImageSha;
 use difftest_core::metric;
 use difftest_core::result::Run;
@@ -104,9 +102,11 @@ fn reference(prompts: usize) -> Run {
 fn moved(prompts: usize, by: f64) -> Run {
     run(prompts, 0, |i, seed| {
         let other = i % 4 == 0;
-        let (bytes, by) = if other { (format!("other {i} {seed}"), by) } else { (format!("{i} {seed}"), 0.0) };
+        let (bytes, by) =
+            if other { (format!("other {i} {seed}"), by) } else { (format!("{i} {seed}"), 0.0) };
         let ssim = if other { 0.998 } else { 1.0 };
-        let scores = vec![("clip_score", score(i, seed) - by), ("shapes_oracle", 1.0), ("ssim", ssim)];
+        let scores =
+            vec![("clip_score", score(i, seed) - by), ("shapes_oracle", 1.0), ("ssim", ssim)];
         (bytes, scores)
     })
 }

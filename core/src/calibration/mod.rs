@@ -123,7 +123,7 @@ pub fn calibrate(
     Ok(Calibration {
         model: reference.model.clone(),
         device: reference.environment.device.clone(),
-        images: reference.cells_done,
+        images: reference.images(),
         alpha: settings.alpha,
         kappa: kappa(settings.alpha),
         units: settings.units,

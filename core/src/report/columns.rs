@@ -24,14 +24,20 @@ pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     out
 }
 
+/// What is smaller is what sums leave of nothing.
+const ROUNDING: f64 = 1e-12;
+
 /// Two digits that count: `0.058`, `0.00012`, `3.1e-7`, `12`, `1234`.
 pub fn digits(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
+    if !value.is_finite() {
         return format!("{value}");
     }
-    let power = value.abs().log10().floor() as i32;
+    // Of the rounded number: 0.0999 is a tenth.
+    let rounded = format!("{value:.1e}");
+    let power: i32 = rounded.rsplit('e').next().and_then(|p| p.parse().ok()).unwrap_or(0);
     match power {
-        ..-5 => format!("{value:.1e}"),
+        _ if value.abs() < ROUNDING => "0".to_owned(),
+        ..-5 => rounded,
         -5..1 => format!("{value:.*}", (1 - power) as usize),
         _ => format!("{value:.0}"),
     }
@@ -44,7 +50,7 @@ mod tests {
     #[test]
     fn cells_stand_under_each_other_and_cannot_move_the_cursor() {
         let rows = [["猫", "b"], ["long", ""], ["\u{1b}[2J", "c"]].map(|r| r.map(str::to_owned));
-        assert_eq!(columns(&rows), "猫          b\nlong\n\\u{1b}[2J  c\n");
+        assert_eq!(columns(&rows), "猫         b\nlong\n\\u{1b}[2J  c\n");
     }
 
     #[test]
@@ -53,6 +59,8 @@ mod tests {
             (0.0, "0"),
             (0.058_31, "0.058"),
             (0.000_123, "0.00012"),
+            (0.000_099_999, "0.00010"),
+            (-6.5e-19, "0"),
             (3.14e-7, "3.1e-7"),
             (1.26, "1.3"),
             (12.4, "12"),

@@ -51,9 +51,9 @@ pub fn run(py: Python<'_>, args: &AuditArgs, cwd: &Path) -> Result<i32, EngineEr
         device: run.environment.device.clone(),
         threads: run.environment.threads,
         batch_size: run.environment.batch_size,
-        images: images(run),
+        images: run.images(),
         findings,
-        notes: notes(run),
+        notes: notes(run).into_iter().chain(sets(run)).collect(),
     };
     if let Some(file) = &args.output {
         let json = serde_json::json!({ "audit": audit, "conclusions": audit.conclusions() });
@@ -101,31 +101,25 @@ pub fn compared_with(reference: &Made) -> Option<&Path> {
     compares.then_some(reference.dir.as_path())
 }
 
-pub fn images(run: &Run) -> u64 {
-    let cells = run.tests.iter().flat_map(|test| test.cells.values());
-    cells.filter(|cell| cell.image.is_some()).count() as u64
-}
-
-/// What a reader of the numbers must know.
+/// What a reader of the numbers must know: tests that are not in them.
 pub fn notes(run: &Run) -> Vec<String> {
-    let mut notes: Vec<String> = run
-        .collection_errors
+    run.collection_errors
         .iter()
         .map(|e| format!("{}:{} is not in it: {}", e.place.file, e.place.line, e.message))
-        .collect();
+        .collect()
+}
+
+/// Metrics that are not in the numbers either.
+fn sets(run: &Run) -> Option<String> {
     let sets: Vec<&str> = run
         .metrics
         .values()
         .filter(|metric| metric.category == Category::Batch)
         .map(|metric| metric.name.as_str())
         .collect();
-    if !sets.is_empty() {
-        notes.push(format!(
-            "{} not in it: one score of a whole set of images has no pairs",
-            sets.join(", ")
-        ));
-    }
-    notes
+    (!sets.is_empty()).then(|| {
+        format!("{} not in it: one score of a whole set of images has no pairs", sets.join(", "))
+    })
 }
 
 fn finding(

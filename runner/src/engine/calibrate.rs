@@ -13,7 +13,7 @@ use difftest_core::report::terminal::visible;
 use pyo3::prelude::*;
 
 use super::args::CalibrateArgs;
-use super::audit::{compared_with, images, notes, reference, variations};
+use super::audit::{compared_with, notes, reference, variations};
 use super::bridge::Bridge;
 use super::error::EngineError;
 use super::files::write_whole;
@@ -73,7 +73,6 @@ pub fn run(py: Python<'_>, args: &CalibrateArgs, cwd: &Path) -> Result<i32, Engi
         .collect();
     let seeds = Variant { name: "other seeds".into(), run: &seeds.run, seed_offset: offset };
     let mut calibration = calibrate(&reference.run, &seeds, &numerical, &target.verdict)?;
-    calibration.images = images(&reference.run);
     calibration.notes = notes;
     let place = Place::of(&target);
     let edited = place.edit(&calibration, &today(), args.overwrite)?;

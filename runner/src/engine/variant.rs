@@ -111,7 +111,7 @@ impl Laboratory {
         let seconds = started.elapsed().as_secs_f64();
         match &made {
             Ok(made) => {
-                let images = count(made.run.cells_done, "image");
+                let images = count(made.run.images(), "image");
                 say(&format!("{setting}: {images} in {seconds:.1} s"));
             }
             Err(NoImages(reason)) => say(&format!("{setting}: no images ({reason})")),
@@ -144,16 +144,12 @@ fn outcome(dir: PathBuf, log: &Path, code: Option<i32>) -> Result<Made, NoImages
     let run = read_run(&dir);
     if let Ok(run) = run
         && run.status.is_some()
-        && has_images(&run)
+        && run.images() > 0
     {
         return Ok(Made { run, dir });
     }
     let log = std::fs::read_to_string(log).unwrap_or_default();
     Err(NoImages(reason(read_run(&dir).ok().as_ref(), &log, code)))
-}
-
-fn has_images(run: &Run) -> bool {
-    run.tests.iter().flat_map(|test| test.cells.values()).any(|cell| cell.image.is_some())
 }
 
 /// Why a run has no images: in its own words, the nearest to the cause first.
