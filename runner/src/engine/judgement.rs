@@ -139,6 +139,7 @@ mod tests {
         });
         TestRun {
             cells: cells.collect(),
+            confirmation: BTreeMap::new(),
             batch_scores: BTreeMap::new(),
             peak: Peak::default(),
             spec: TestSpec {
