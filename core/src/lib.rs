@@ -3,6 +3,8 @@
 //! Pure functions and types: no network, no database, no Python, no clock. Everything here takes
 //! values and returns values, so every other room can depend on it and test against it.
 
+pub mod audit;
+pub mod calibration;
 pub mod cell;
 pub mod compare;
 pub mod config;

@@ -253,6 +253,12 @@ impl Run {
         Some(cells.entry(key.clone()).or_default())
     }
 
+    /// How many images there are.
+    pub fn images(&self) -> u64 {
+        let cells = self.tests.iter().flat_map(|test| test.cells.values());
+        cells.filter(|cell| cell.image.is_some()).count() as u64
+    }
+
     /// The JSON of `--output`.
     pub fn report(&self) -> RunReport {
         let results: Vec<TestReport> = self.tests.iter().map(|t| t.report(&self.metrics)).collect();

@@ -62,6 +62,17 @@ def load_generator(options_json: str) -> Generator:
         return generators.load(options)
 
 
+def generator_options(options_json: str) -> str:
+    """What the generator can be told, without loading it: JSON ``{"remote": bool, "options": {name: {"default": ...,
+    "values": [...]}}}``, ``options`` being ``null`` where only the generator itself knows.
+    """
+    from difftest import generators
+
+    options = generators.Options(**json.loads(options_json))
+    with to_stderr():
+        return json.dumps(generators.offered(options))
+
+
 def recipes(text: str) -> list[Recipe]:
     """A JSON list of recipes, as in core/src/recipe/mod.rs, for ``Generator.generate``."""
     return [Recipe.from_dict(one) for one in json.loads(text)]

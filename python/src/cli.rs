@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::{Parser, Subcommand};
 use difftest_app::AppArgs;
 use difftest_runner::daemon::{self, RunnerArgs};
-use difftest_runner::engine::{self, BaselineArgs, CacheArgs, CompareArgs, ConfigArgs, RunArgs};
+use difftest_runner::engine::{
+    self, AuditArgs, BaselineArgs, CacheArgs, CalibrateArgs, CompareArgs, ConfigArgs, RunArgs,
+};
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
 
@@ -34,6 +36,10 @@ enum Command {
     Baseline(BaselineArgs),
     /// Compare two runs, the working tree with a base, or several models
     Compare(Box<CompareArgs>),
+    /// Say what moves this suite's images and scores when nothing that counts has changed
+    Audit(Box<AuditArgs>),
+    /// Measure how far scores move by chance, and write margins from that into the configuration
+    Calibrate(Box<CalibrateArgs>),
     /// Say what --incremental keeps, or remove it
     Cache(CacheArgs),
     /// Say every setting, and where it came from
@@ -84,6 +90,8 @@ fn dispatch(py: Python<'_>, command: Command) -> PyResult<i32> {
         Command::Run(args) => engine::run(py, *args),
         Command::Baseline(args) => engine::baseline(py, args),
         Command::Compare(args) => engine::compare(py, &args),
+        Command::Audit(args) => engine::audit(py, &args),
+        Command::Calibrate(args) => engine::calibrate(py, &args),
         Command::Cache(args) => engine::cache(&args),
         Command::Config(args) => engine::config(&args),
         Command::Recipe(args) => Ok(recipe::run(args)),

@@ -6,6 +6,7 @@
 
 pub mod advice;
 pub mod check;
+pub mod columns;
 pub mod comment;
 pub mod comparison;
 pub mod figures;

@@ -81,6 +81,27 @@ def load(options: Options) -> Generator:
     )
 
 
+def offered(options: Options) -> dict[str, Any]:
+    """The options that the generator has, by name, with their default and, where they are words, their values.
+
+    They are ``None`` where only the generator knows them, as a factory of the repository or a plug-in does. Nothing is
+    loaded. Raises ``GeneratorError`` where no generator goes with the model.
+    """
+    name = options.generator or default(options.model, Path(options.root))
+    known: dict[str, Any] | None = None
+    if name == "onnx":
+        from difftest.generators import onnx
+        from difftest.generators.options import described
+
+        known = described(onnx.OnnxOptions)
+    elif name == "diffusers":
+        from difftest.generators import diffusers
+        from difftest.generators.options import described
+
+        known = described(diffusers.DiffusersOptions)
+    return {"remote": name in REMOTE, "options": known}
+
+
 def default(model: str, root: Path) -> str:
     """The generator of a model for which nobody named one.
 

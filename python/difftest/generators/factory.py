@@ -25,12 +25,12 @@ _NAME = re.compile(r"(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*):(?P<factory>[^\W\d]\w
 
 
 #: What a factory may ask for by name.
-_OFFERED = ("device", "options", "recipe")
+_OFFERED = ("model", "device", "options", "recipe")
 
 
 def load(name: str, asked: Options) -> Adapter:
     """Import the module from the repository at ``asked.root`` and call its factory, with what it asks for by name:
-    ``device``, ``options`` (the table ``[options]``) and ``recipe`` (the settings of the run's recipe).
+    ``model``, ``device``, ``options`` (the table ``[options]``) and ``recipe`` (the settings of the run's recipe).
     """
     found = _NAME.fullmatch(name)
     if found is None:

@@ -38,6 +38,24 @@ def read(kind: type[T], given: Mapping[str, Any], *, generator: str) -> T:
     return kind(**values)
 
 
+def described(kind: type[Any]) -> dict[str, dict[str, Any]]:
+    """Every option of such a dataclass by its name: its default, and the words it takes (none where it takes others
+    than words). Options with a table for a value are left out.
+    """
+    hints = typing.get_type_hints(kind)
+    return {
+        field.name: {"default": field.default, "values": _words(hints[field.name])}
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING
+    }
+
+
+def _words(hint: Any) -> list[str]:
+    if typing.get_origin(hint) is Literal:
+        return [word for word in typing.get_args(hint) if isinstance(word, str)]
+    return [word for part in typing.get_args(hint) for word in _words(part)]
+
+
 def _value(value: Any, hint: Any, what: str) -> Any:
     allowed = (
         typing.get_args(hint)

@@ -1,8 +1,11 @@
 //! The command line of `difftest run` and `difftest baseline`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use difftest_core::audit::Source;
+use difftest_core::metric::nearest;
 
 /// Which tests, with what. Every setting is also a key of difftest.toml and, as
 /// `DIFFTEST_` and its name in capitals, an environment variable.
@@ -69,6 +72,59 @@ pub struct SelectArgs {
     pub image_timeout: Option<String>,
 }
 
+impl SelectArgs {
+    /// The selection as its command line, but for the key, which is a secret.
+    pub fn to_args(&self) -> Vec<String> {
+        // Every field is named, so that none that is added later is forgotten.
+        let SelectArgs {
+            model,
+            device,
+            generator,
+            test_dir,
+            suite,
+            config,
+            filter,
+            tests,
+            recipe,
+            options,
+            comfyui_url,
+            workflow,
+            provider,
+            endpoint,
+            api_key: _,
+            batch_size,
+            jobs,
+            vram_budget,
+            image_timeout,
+        } = self;
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
+        let single = [
+            ("--model", model.clone()),
+            ("--device", device.clone()),
+            ("--generator", generator.clone()),
+            ("--test-dir", path(test_dir)),
+            ("--suite", suite.clone()),
+            ("--config", path(config)),
+            ("--filter", filter.clone()),
+            ("--comfyui-url", comfyui_url.clone()),
+            ("--workflow", workflow.clone()),
+            ("--provider", provider.clone()),
+            ("--endpoint", endpoint.clone()),
+            ("--batch-size", batch_size.clone()),
+            ("--jobs", jobs.clone()),
+            ("--vram-budget", vram_budget.clone()),
+            ("--image-timeout", image_timeout.clone()),
+        ];
+        let single =
+            single.into_iter().filter_map(|(flag, value)| Some(format!("{flag}={}", value?)));
+        let many = [("--test", tests), ("--recipe", recipe), ("--option", options)];
+        let many = many
+            .into_iter()
+            .flat_map(|(flag, values)| values.iter().map(move |value| format!("{flag}={value}")));
+        single.chain(many).collect()
+    }
+}
+
 /// Generates every image the tests ask for, scores them, and says which tests pass.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -118,6 +174,15 @@ pub struct RunArgs {
     /// Fewer scored images than this say nothing about a metric
     #[arg(long, value_name = "N")]
     pub min_samples: Option<String>,
+    /// Make at most so many images, spread evenly over the tests
+    #[arg(long, value_name = "N")]
+    pub max_images: Option<NonZeroUsize>,
+    /// Add N to every seed of every test: the same suite on other seeds
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub seed_offset: i64,
+    /// Leave the run out of the history and its trends
+    #[arg(long)]
+    pub no_history: bool,
 }
 
 /// Stored images that later runs are compared with.
@@ -161,4 +226,51 @@ pub struct ConfigArgs {
 pub enum ConfigAction {
     /// Say every setting, and where each came from
     Show(Box<SelectArgs>),
+}
+
+/// Which sources of difference move this suite's images and scores, and by how much.
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Only these sources, separated by commas: again, batch_size, threads, dtype, device, attention
+    #[arg(long, value_name = "SOURCES", value_delimiter = ',', value_parser = source)]
+    pub only: Vec<Source>,
+    /// Make at most so many images a run, spread evenly over the tests
+    #[arg(long, value_name = "N")]
+    pub max_images: Option<NonZeroUsize>,
+    /// Write the findings here, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write a report here, as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+}
+
+fn source(text: &str) -> Result<Source, String> {
+    let names = Source::ALL.map(Source::name);
+    let found = Source::ALL.into_iter().find(|source| source.name() == text.trim());
+    found.ok_or_else(|| match nearest(text, names) {
+        Some(meant) => format!("there is no such source; did you mean `{meant}`?"),
+        None => format!("there is no such source; there are {}", names.join(", ")),
+    })
+}
+
+/// Margins from the base against itself, written into the configuration.
+#[derive(Debug, Clone, Args)]
+pub struct CalibrateArgs {
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Make at most so many images a run, spread evenly over the tests
+    #[arg(long, value_name = "N")]
+    pub max_images: Option<NonZeroUsize>,
+    /// Replace margins and drops that the configuration has already
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Show what would change in the configuration, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write what was measured here, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }

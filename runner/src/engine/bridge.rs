@@ -12,6 +12,7 @@ use super::error::EngineError;
 use super::generator::Generator;
 use super::python_metric::Metric;
 use super::settings::Target;
+use super::sources::Offered;
 
 pub const MODULE: &str = "difftest._bridge";
 const ERRORS: &str = "difftest.errors";
@@ -98,21 +99,22 @@ impl<'py> Bridge<'py> {
         serde_json::from_str(&json).map_err(|e| EngineError::Bridge(format!("collect: {e}")))
     }
 
+    /// What the target's generator can be told, without loading it.
+    pub fn generator_options(&self, target: &Target) -> Result<Offered, EngineError> {
+        let py = self.module.py();
+        let json: String = self
+            .module
+            .call_method1("generator_options", (generator_json(target),))
+            .and_then(|answer| answer.extract())
+            .map_err(|e| loading_error(py, e))?;
+        serde_json::from_str(&json)
+            .map_err(|e| EngineError::Bridge(format!("generator_options: {e}")))
+    }
+
     pub fn load_generator(&self, target: &Target) -> Result<Generator, EngineError> {
         let py = self.module.py();
-        let options = serde_json::json!({
-            "generator": target.settings.generator,
-            "model": target.settings.model,
-            "device": target.settings.device,
-            "root": target.root,
-            "options": target.settings.options,
-            "recipe": target.settings.recipe,
-            "jobs": target.jobs(),
-            "image_timeout_s": target.settings.image_timeout,
-            "vram_budget_bytes": target.settings.vram_budget,
-        });
         self.module
-            .call_method1("load_generator", (options.to_string(),))
+            .call_method1("load_generator", (generator_json(target),))
             .and_then(|object| Generator::new(&object, target))
             .map_err(|e| loading_error(py, e))
     }
@@ -189,6 +191,22 @@ impl<'py> Bridge<'py> {
             .map(drop)
             .map_err(|e| loading_error(py, e))
     }
+}
+
+/// The fields of `difftest.generators.Options`.
+fn generator_json(target: &Target) -> String {
+    let options = serde_json::json!({
+        "generator": target.settings.generator,
+        "model": target.settings.model,
+        "device": target.settings.device,
+        "root": target.root,
+        "options": target.settings.options,
+        "recipe": target.settings.recipe,
+        "jobs": target.jobs(),
+        "image_timeout_s": target.settings.image_timeout,
+        "vram_budget_bytes": target.settings.vram_budget,
+    });
+    options.to_string()
 }
 
 pub fn is_ours(py: Python<'_>, error: &PyErr) -> bool {

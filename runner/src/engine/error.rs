@@ -67,6 +67,17 @@ pub enum EngineError {
     ResumeDiffers { run: String, what: String },
     #[error("another process is still writing to {}", .0.display())]
     StillRunning(PathBuf),
+    #[error(
+        "the reference run made no image: {reason}; `difftest run` shows the whole of it, and its log is in {}",
+        .dir.display()
+    )]
+    NoReferenceRun { reason: String, dir: PathBuf },
+    #[error("the run with other seeds made no image: {reason}")]
+    NoSeedsRun { reason: String },
+    #[error(transparent)]
+    NotFinite(#[from] difftest_core::calibration::NotFinite),
+    #[error("margins cannot be written into {}: {reason}", .path.display())]
+    Edit { path: PathBuf, reason: String },
     #[error("the threads of the run did not start: {0}")]
     Threads(String),
     #[error(

@@ -25,9 +25,14 @@ pub fn discover(bridge: &Bridge<'_>, target: &Target) -> Result<Plan, EngineErro
     if collected.tests.is_empty() && collected.errors.is_empty() {
         return Err(EngineError::NothingDiscovered(target.test_dir.clone()));
     }
-    let mut plan = Plan::new(collected.tests);
+    let mut specs = collected.tests;
+    plan::shift_seeds(&mut specs, target.seed_offset);
+    let mut plan = Plan::new(specs);
     plan.errors.splice(0..0, collected.errors);
     target.select(&mut plan)?;
+    if let Some(most) = target.max_images {
+        plan.limit(most);
+    }
     let clashes = plan::shared_baselines(&plan.tests);
     plan.reject(|test| clashes.get(test.spec.id.as_str()).cloned());
     Ok(plan)

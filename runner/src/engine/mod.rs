@@ -15,9 +15,11 @@
 
 mod args;
 mod asked;
+mod audit;
 mod baseline;
 mod bridge;
 mod cache;
+mod calibrate;
 mod commands;
 mod comparing;
 pub mod decode;
@@ -48,10 +50,12 @@ mod settings;
 mod shelf;
 mod sink;
 mod slots;
+mod sources;
 mod stop;
 mod subscribers;
 mod telemetry;
 mod usage;
+mod variant;
 mod watchdog;
 
 use std::io::Write as _;
@@ -63,8 +67,8 @@ use pyo3::prelude::*;
 pub use comparing::CompareArgs;
 
 pub use args::{
-    BaselineAction, BaselineArgs, CacheAction, CacheArgs, ConfigAction, ConfigArgs, RunArgs,
-    SelectArgs,
+    AuditArgs, BaselineAction, BaselineArgs, CacheAction, CacheArgs, CalibrateArgs, ConfigAction,
+    ConfigArgs, RunArgs, SelectArgs,
 };
 use error::EngineError;
 use session::Session;
@@ -88,6 +92,16 @@ pub fn baseline(py: Python<'_>, args: BaselineArgs) -> PyResult<i32> {
 /// `difftest compare`. Answers the exit code, likewise.
 pub fn compare(py: Python<'_>, args: &CompareArgs) -> PyResult<i32> {
     exit_code(current_dir().and_then(|cwd| comparing::run(py, args, &cwd)))
+}
+
+/// `difftest audit`, likewise.
+pub fn audit(py: Python<'_>, args: &AuditArgs) -> PyResult<i32> {
+    exit_code(current_dir().and_then(|cwd| audit::run(py, args, &cwd)))
+}
+
+/// `difftest calibrate`, likewise.
+pub fn calibrate(py: Python<'_>, args: &CalibrateArgs) -> PyResult<i32> {
+    exit_code(current_dir().and_then(|cwd| calibrate::run(py, args, &cwd)))
 }
 
 /// `difftest cache stats|clear`.

@@ -49,10 +49,13 @@ pub fn write(
     run: &Run,
     verdict: &VerdictSettings,
 ) -> Result<(), EngineError> {
-    let trends = history::record(root, run).unwrap_or_else(|e| {
-        complain(&format!("warning: the run is not in the history: {e}"));
-        Vec::new()
-    });
+    let trends = match args.no_history {
+        true => Vec::new(),
+        false => history::record(root, run).unwrap_or_else(|e| {
+            complain(&format!("warning: the run is not in the history: {e}"));
+            Vec::new()
+        }),
+    };
     if let Some(file) = &args.output {
         write_file(file, &json::json(run))?;
     }

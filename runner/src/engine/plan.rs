@@ -92,6 +92,31 @@ impl Plan {
         self.tests.iter_mut().for_each(PlannedTest::allow_confirmation);
     }
 
+    /// Leaves at most `most` images, as many of each test as there are of the others. Of a test,
+    /// every prompt with its first seed comes before any with its second: prompts say more than
+    /// seeds. A test that is left none is left out.
+    pub fn limit(&mut self, most: usize) {
+        let mut left = most;
+        let mut quotas = vec![0_usize; self.tests.len()];
+        while left > 0 && quotas.iter().zip(&self.tests).any(|(q, t)| *q < t.cells.len()) {
+            for (quota, test) in quotas.iter_mut().zip(&self.tests) {
+                if left > 0 && *quota < test.cells.len() {
+                    *quota += 1;
+                    left -= 1;
+                }
+            }
+        }
+        for (test, quota) in self.tests.iter_mut().zip(quotas) {
+            let rank = |cell: &CellKey| test.spec.seeds.iter().position(|s| *s == cell.seed);
+            let mut order: Vec<usize> = (0..test.cells.len()).collect();
+            order.sort_by_key(|at| rank(&test.cells[*at]));
+            let kept: BTreeSet<usize> = order.into_iter().take(quota).collect();
+            let mut at = 0..;
+            test.cells.retain(|_| at.next().is_some_and(|at| kept.contains(&at)));
+        }
+        self.tests.retain(|test| !test.cells.is_empty());
+    }
+
     /// Every metric that a test asks for.
     pub fn metrics(&self) -> BTreeSet<String> {
         self.tests.iter().flat_map(|t| t.spec.metrics()).collect()
@@ -107,6 +132,13 @@ impl Plan {
             }
             None => true,
         });
+    }
+}
+
+/// `--seed-offset`: the same tests on other seeds.
+pub fn shift_seeds(specs: &mut [TestSpec], offset: i64) {
+    for seed in specs.iter_mut().flat_map(|spec| &mut spec.seeds) {
+        *seed = seed.wrapping_add(offset);
     }
 }
 
@@ -223,6 +255,45 @@ mod tests {
             cells,
             [("a red cat", 1), ("a red cat", 2), ("a blue cat", 1), ("a blue cat", 2)]
         );
+    }
+
+    #[test]
+    fn a_limit_takes_prompts_before_seeds_and_evenly_of_every_test() {
+        let mut plan = Plan::new(vec![
+            visual("t.py::a", &["a {c} cat", "a {c} dog"], &[7, 3]),
+            visual("t.py::b", &["one"], &[1]),
+            visual("t.py::c", &["x", "y"], &[1, 2]),
+        ]);
+        let mut none = plan.clone();
+        plan.limit(7);
+        let cells: Vec<(&str, i64)> = plan
+            .tests
+            .iter()
+            .flat_map(|t| t.cells.iter().map(|c| (c.prompt.as_str(), c.seed)))
+            .collect();
+        assert_eq!(
+            cells,
+            [
+                ("a red cat", 7),
+                ("a blue cat", 7),
+                ("a red dog", 7),
+                ("one", 1),
+                ("x", 1),
+                ("x", 2),
+                ("y", 1),
+            ]
+        );
+        none.limit(1);
+        assert_eq!((none.tests.len(), none.cell_count()), (1, 1));
+        none.limit(100);
+        assert_eq!(none.cell_count(), 1);
+    }
+
+    #[test]
+    fn an_offset_moves_every_seed() {
+        let mut specs = vec![visual("t.py::a", &["p"], &[1, -5])];
+        shift_seeds(&mut specs, 1000);
+        assert_eq!(specs[0].seeds, [1001, 995]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a run uses: command line over environment over `difftest.toml` over `[tool.difftest]`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use difftest_core::config::{
@@ -23,6 +24,12 @@ pub struct Target {
     /// Names or identifiers; all of them where there is none.
     pub tests: Vec<String>,
     pub verdict: VerdictSettings,
+    /// The file that all this was read from, where there is one.
+    pub config_file: Option<PathBuf>,
+    /// At most so many images.
+    pub max_images: Option<usize>,
+    /// What every seed is more than its test says.
+    pub seed_offset: i64,
 }
 
 /// The target of `difftest run`, with the settings that only a run has.
@@ -32,7 +39,9 @@ pub fn of_run(args: &RunArgs, cwd: &Path) -> Result<Target, EngineError> {
         ("min_samples", "--min-samples", args.min_samples.clone()),
         ("incremental", "--incremental", args.incremental.then(|| "true".to_owned())),
     ];
-    resolve_with(&args.select, &flags, cwd)?.with_tests()
+    let target = resolve_with(&args.select, &flags, cwd)?.with_tests()?;
+    let max_images = args.max_images.map(NonZeroUsize::get);
+    Ok(Target { max_images, seed_offset: args.seed_offset, ..target })
 }
 
 /// Reads the configuration that is in force for `cwd` and lays the environment and the command
@@ -92,20 +101,20 @@ fn resolve_with(args: &SelectArgs, more: &[Flag], cwd: &Path) -> Result<Target, 
     if let Some(dir) = asked.as_ref().filter(|dir| !dir.is_dir()) {
         return Err(EngineError::NoTestDir(dir.clone()));
     }
-    let (config, root) = match &args.config {
+    let from = asked.as_deref().unwrap_or(cwd);
+    let found = match &args.config {
         Some(file) => {
             let file = cwd.join(file);
-            let config = read(&file)?.unwrap_or_default();
-            (config, file.parent().unwrap_or(cwd).to_owned())
+            Some((read(&file)?.unwrap_or_default(), file))
         }
-        None => {
-            let from = asked.as_deref().unwrap_or(cwd);
-            match nearest_config(from)? {
-                Some(found) => found,
-                None if from.starts_with(cwd) => (Config::default(), cwd.to_owned()),
-                None => (Config::default(), from.to_owned()),
-            }
-        }
+        None => nearest_config(from)?,
+    };
+    let (config, config_file) = found.unzip();
+    let config = config.unwrap_or_default();
+    let root = match config_file.as_deref().map(|file| file.parent().unwrap_or(cwd)) {
+        Some(dir) => dir.to_owned(),
+        None if from.starts_with(cwd) => cwd.to_owned(),
+        None => from.to_owned(),
     };
     let mut settings = config
         .settings(args.suite.as_deref())
@@ -126,7 +135,17 @@ fn resolve_with(args: &SelectArgs, more: &[Flag], cwd: &Path) -> Result<Target, 
         None => root.join(&settings.test_dir),
     };
     let (tests, verdict) = (args.tests.clone(), config.verdict.clone());
-    Ok(Target { root, test_dir, settings, filter, tests, verdict })
+    Ok(Target {
+        root,
+        test_dir,
+        settings,
+        filter,
+        tests,
+        verdict,
+        config_file,
+        max_images: None,
+        seed_offset: 0,
+    })
 }
 
 /// Every key as `DIFFTEST_` and its name in capitals. Tables have no variable; the key of a
@@ -218,7 +237,7 @@ pub fn show(target: &Target) -> String {
     out
 }
 
-/// The first configuration on the way from `from` up to the repository's top, with its folder.
+/// The first configuration on the way from `from` up to the repository's top, with its file.
 fn nearest_config(from: &Path) -> Result<Option<(Config, PathBuf)>, EngineError> {
     for dir in from.ancestors() {
         for file in [config::FILE, "pyproject.toml"] {
@@ -226,7 +245,7 @@ fn nearest_config(from: &Path) -> Result<Option<(Config, PathBuf)>, EngineError>
             if file.is_file()
                 && let Some(config) = read(&file)?
             {
-                return Ok(Some((config, dir.to_owned())));
+                return Ok(Some((config, file)));
             }
         }
         if dir.join(".git").exists() {

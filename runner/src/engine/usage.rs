@@ -36,6 +36,11 @@ impl Meter {
     }
 }
 
+/// How many NVIDIA cards there are.
+pub fn cards() -> u32 {
+    Nvml::init().and_then(|nvml| nvml.device_count()).unwrap_or(0)
+}
+
 /// `VmRSS` and `VmHWM` of `/proc/self/status` (proc_pid_status(5)), in bytes.
 fn memory(status: &str) -> (Option<u64>, Option<u64>) {
     let field = |name: &str| {

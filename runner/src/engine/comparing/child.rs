@@ -12,7 +12,6 @@ use std::thread::JoinHandle;
 use difftest_core::event::Event;
 use pyo3::prelude::*;
 
-use crate::engine::args::SelectArgs;
 use crate::engine::error::EngineError;
 
 /// What is kept of a child's standard error.
@@ -124,68 +123,4 @@ impl Drop for RunChild {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// The same choices for a child, whose configuration is that of its own folder.
-pub fn arguments(select: &SelectArgs) -> Vec<OsString> {
-    let SelectArgs {
-        model,
-        device,
-        generator,
-        test_dir,
-        suite,
-        config,
-        filter,
-        tests,
-        recipe,
-        options,
-        comfyui_url,
-        workflow,
-        provider,
-        endpoint,
-        // A command line is everybody's to read.
-        api_key: _,
-        batch_size,
-        jobs,
-        vram_budget,
-        image_timeout,
-    } = select;
-    let mut out = Vec::new();
-    let mut add = |flag: &str, value: OsString| {
-        // Joined by `=`: a value may begin with a dash.
-        let mut joined = OsString::from(format!("{flag}="));
-        joined.push(value);
-        out.push(joined);
-    };
-    let texts = [
-        ("--model", model),
-        ("--device", device),
-        ("--generator", generator),
-        ("--suite", suite),
-        ("--filter", filter),
-        ("--comfyui-url", comfyui_url),
-        ("--workflow", workflow),
-        ("--provider", provider),
-        ("--endpoint", endpoint),
-        ("--batch-size", batch_size),
-        ("--jobs", jobs),
-        ("--vram-budget", vram_budget),
-        ("--image-timeout", image_timeout),
-    ];
-    for (flag, value) in texts {
-        if let Some(value) = value {
-            add(flag, value.into());
-        }
-    }
-    for (flag, value) in [("--test-dir", test_dir), ("--config", config)] {
-        if let Some(value) = value {
-            add(flag, value.into());
-        }
-    }
-    for (flag, values) in [("--test", tests), ("--recipe", recipe), ("--option", options)] {
-        for value in values {
-            add(flag, value.into());
-        }
-    }
-    out
 }

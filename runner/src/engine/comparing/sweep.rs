@@ -107,7 +107,7 @@ fn one(
     let (sender, heard) = channel();
     let mut arguments: Vec<OsString> = vec!["--run-dir".into(), dir.into()];
     arguments.extend(["--reference".into(), "none".into()]);
-    arguments.extend(child::arguments(select));
+    arguments.extend(select.to_args().into_iter().map(OsString::from));
     let key = select.api_key.as_deref();
     let mut child = RunChild::start(&python, &arguments, root, key, (), sender)?;
     let heard = Mutex::new(heard);

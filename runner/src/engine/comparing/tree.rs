@@ -41,7 +41,7 @@ pub fn run(
         let mut arguments: Vec<OsString> = vec!["--steer".into(), "--run-dir".into()];
         arguments.push(folder.join(side.as_str()).into());
         arguments.extend(["--reference".into(), reference]);
-        arguments.extend(child::arguments(select));
+        arguments.extend(select.to_args().into_iter().map(OsString::from));
         RunChild::start(&python, &arguments, cwd, key, side, sender.clone())
     };
     let children = [
