@@ -1,6 +1,6 @@
 """The native module: the engine, the App, the runner and the language server, in Rust."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence as Sequence_
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ class RemoteGenerator:
     def describe(self) -> dict[str, Any]:
         """What could move a bit: ``device`` is "remote", ``deterministic`` false, ``seeds`` "seeded" or "unseeded"."""
 
-    def generate(self, recipes: Sequence[Recipe]) -> RemoteImages:
+    def generate(self, recipes: Sequence_[Recipe]) -> RemoteImages:
         """An item for each recipe, in their order, as soon as it is there."""
 
 class RemoteImages:
@@ -87,3 +87,51 @@ class RemoteImages:
     def __iter__(self) -> RemoteImages: ...
     def __next__(self) -> Generated | Exception: ...
     def close(self) -> None: ...
+
+class Sequence:
+    """Evidence about a mean difference; ``difftest.verdict.Sequence`` documents it."""
+
+    def __init__(
+        self,
+        margin_: float,
+        bound: float | None,
+        drop: float,
+        share: float,
+        alpha: float,
+        planned: int,
+    ) -> None: ...
+    def push(self, improvements: Sequence_[float]) -> None: ...
+    def evidence(self) -> tuple[int, float, list[float]]: ...
+    def interval(self, alpha: float) -> tuple[float, float] | None: ...
+    def units_needed(self, alpha: float) -> float | None: ...
+
+def paired_verdict(
+    pairs: Sequence_[tuple[str, int, float, float]],
+    margin_: float,
+    higher_is_better: bool,
+    range: tuple[float, float] | None,
+    drop: float,
+    share: float,
+    alpha: float,
+    by_image: bool,
+    group_sequential: bool,
+    planned: int | None,
+    looks: Sequence_[int],
+) -> str:
+    """One metric's verdict on pairs, as JSON."""
+
+def e_bh_stand(ln_e: Sequence_[float], alpha: float) -> list[bool]:
+    """Which claims stand among all of them."""
+
+def obrien_fleming(fractions: Sequence_[float], alpha: float) -> list[float]:
+    """z boundaries at increasing information fractions."""
+
+def welch_test(
+    base: Sequence_[float], head: Sequence_[float]
+) -> tuple[float, float, float, float, float, float | None] | None:
+    """Estimate, standard error, degrees of freedom, t, two-sided p and Cohen's d of head - base."""
+
+def rank_models(
+    scores: Sequence_[Sequence_[float | None]], seed: int
+) -> list[tuple[float, int, int, int, float, int] | None]:
+    """Mean, rank, its 95% bounds, the chance of being best, and the prompts, of each model."""

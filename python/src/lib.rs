@@ -6,6 +6,7 @@ mod recipe;
 mod remote;
 mod serving;
 mod suites;
+mod verdict;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,10 @@ mod _native {
     };
     #[pymodule_export]
     use super::remote::{RemoteGenerator, RemoteImages};
+    #[pymodule_export]
+    use super::verdict::{
+        Sequence, e_bh_stand, obrien_fleming, paired_verdict, rank_models, welch_test,
+    };
     #[pymodule_export]
     use super::{expand, report_page};
     use pyo3::prelude::*;

@@ -212,9 +212,7 @@ impl SameBytes {
             }
         }
         let needed = (alpha.ln() / (-share).ln_1p()).ceil() as usize;
-        let equal = base.environment == head.environment
-            && base.recipe == head.recipe
-            && base.generator == head.generator;
+        let equal = base.environment == head.environment;
         Self { is_enough: equal && pairs >= needed, pairs }
     }
 }

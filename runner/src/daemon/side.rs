@@ -146,13 +146,13 @@ impl SideRun<'_> {
         program.extend(["-m", "difftest", "run"].map(OsString::from));
         // Joined by `=`: a suite's name may begin with a dash.
         program.push(format!("--suite={}", self.suite).into());
-        if self.turns.is_some() {
-            program.push("--steer".into());
-        }
         program.extend(["--events", "-", "--run-dir"].map(OsString::from));
         program.push(seen.out.into());
         program.push("--reference".into());
         program.push(seen.base.map_or_else(|| "none".into(), Into::into));
+        if self.turns.is_some() {
+            program.push("--steer".into());
+        }
         program
     }
 

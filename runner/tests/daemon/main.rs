@@ -6,5 +6,6 @@ mod faults;
 mod git;
 mod harness;
 mod real_engine;
+mod turns;
 mod walls;
 mod whole_job;

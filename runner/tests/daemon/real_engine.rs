@@ -9,7 +9,7 @@ use difftest_core::result::Run;
 
 use crate::harness::{World, sandboxed};
 
-const CONFIG: &str = "[suites.shapes]\ntest_dir = \"tests\"\ngenerator = \"pipeline:make\"\n";
+pub const CONFIG: &str = "[suites.shapes]\ntest_dir = \"tests\"\ngenerator = \"pipeline:make\"\n";
 const TESTS: &str = r#"
 import difftest
 
@@ -26,7 +26,7 @@ def test_same(model):
     pass
 "#;
 /// Noise, darker the smaller `SHADE` is.
-const PIPELINE: &str = r#"
+pub const PIPELINE: &str = r#"
 import numpy as np
 
 class Pipeline:
