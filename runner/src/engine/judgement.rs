@@ -143,7 +143,6 @@ mod tests {
         TestRun {
             confirmation: BTreeMap::new(),
             cells: cells.collect(),
-            confirmation: BTreeMap::new(),
             batch_scores: BTreeMap::new(),
             peak: Peak::default(),
             spec: TestSpec {
