@@ -40,20 +40,27 @@ pub enum ExpandError {
 pub fn expand(test: &TestSpec) -> Result<Vec<CellKey>, ExpandError> {
     let prompts = prompts(test)?;
     misspelt_variable(test)?;
-    let seeds = test.seeds.len();
+    let own = seeds(test);
+    let seeds = own.len();
     if prompts.len().saturating_mul(seeds) > MOST_CELLS {
         return Err(ExpandError::TooManyCells { prompts: prompts.len(), seeds });
     }
     Ok(prompts
         .iter()
         .flat_map(|prompt| {
-            test.seeds.iter().map(|seed| CellKey {
+            own.iter().map(|seed| CellKey {
                 test: test.id.clone(),
                 prompt: prompt.clone(),
                 seed: *seed,
             })
         })
         .collect())
+}
+
+/// The test's seeds, each once, in its order: two images of one prompt and seed are one image.
+pub fn seeds(test: &TestSpec) -> Vec<i64> {
+    let mut seen = HashSet::new();
+    test.seeds.iter().copied().filter(|seed| seen.insert(*seed)).collect()
 }
 
 fn prompts(test: &TestSpec) -> Result<Vec<String>, ExpandError> {
@@ -105,9 +112,10 @@ pub fn confirmation_seeds(test: &TestSpec) -> Vec<i64> {
         // 31 bits: every back end takes them.
         i64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) >> 1)
     });
-    let mut seeds = Vec::with_capacity(test.seeds.len());
+    let wanted = seeds(test).len();
+    let mut seeds = Vec::with_capacity(wanted);
     for seed in drawn {
-        if seeds.len() == test.seeds.len() {
+        if seeds.len() == wanted {
             break;
         }
         if !test.seeds.contains(&seed) && !seeds.contains(&seed) {
@@ -169,6 +177,14 @@ mod tests {
         assert_eq!(first, confirmation_seeds(&test(&[1, 2, 3])));
         let other = confirmation_seeds(&test(&first));
         assert!(first.iter().all(|seed| !other.contains(seed) && *seed >= 0));
+    }
+
+    #[test]
+    fn a_seed_that_is_named_twice_is_one_seed() {
+        let twice = test(&[5, 3, 5]);
+        assert_eq!(seeds(&twice), [5, 3]);
+        assert_eq!(expand(&twice).unwrap_or_default(), expand(&test(&[5, 3])).unwrap_or_default());
+        assert_eq!(confirmation_seeds(&twice).len(), 2);
     }
 
     #[test]

@@ -351,24 +351,24 @@ impl TestRun {
                     })
                 })
                 .collect(),
-            failures: self
-                .cells
-                .iter()
-                .filter_map(|(key, cell)| {
-                    let reason = cell.failure.clone()?;
-                    Some(CellFailure {
-                        prompt: key.prompt.clone(),
-                        seed: key.seed,
-                        reason,
-                        trace: cell.trace.clone(),
-                        retries: cell.retries,
-                    })
-                })
-                .collect(),
+            failures: self.failures().collect(),
             duration_ms: self.duration_ms,
             peak: self.peak,
             cost_usd: self.cost_usd(),
         }
+    }
+
+    /// The cells without an image, or without one of their scores.
+    pub fn failures(&self) -> impl Iterator<Item = CellFailure> {
+        self.cells.iter().filter_map(|(key, cell)| {
+            Some(CellFailure {
+                prompt: key.prompt.clone(),
+                seed: key.seed,
+                reason: cell.failure.clone()?,
+                trace: cell.trace.clone(),
+                retries: cell.retries,
+            })
+        })
     }
 
     /// What its images cost, in US dollars; none where no back end said.

@@ -90,7 +90,7 @@ impl<'a> TestJudge<'a> {
             .collect();
         let mut decision =
             metrics.iter().map(|m| m.decision).max().unwrap_or(Decision::Inconclusive);
-        let failures = self.failures();
+        let failures: Vec<CellFailure> = self.head.failures().take(SHOWN_PAIRS).collect();
         let mut sentences = Vec::new();
         decision = decision.max(self.outcome(measured, &failures, &mut sentences));
         self.explain(&mut sentences, &metrics, decision, all_identical);
@@ -202,24 +202,6 @@ impl<'a> TestJudge<'a> {
                 _ => "nothing decides: there is no threshold and no pair".to_owned(),
             });
         }
-    }
-
-    fn failures(&self) -> Vec<CellFailure> {
-        self.head
-            .cells
-            .iter()
-            .filter_map(|(key, cell)| {
-                let reason = cell.failure.clone()?;
-                Some(CellFailure {
-                    prompt: key.prompt.clone(),
-                    seed: key.seed,
-                    reason,
-                    trace: cell.trace.clone(),
-                    retries: cell.retries,
-                })
-            })
-            .take(SHOWN_PAIRS)
-            .collect()
     }
 
     fn conclude(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::judging::TestJudge;
+use crate::cell;
 use crate::config::{DROP_MARGINS, Method, Units};
 use crate::metric::{Category, Direction, MetricInfo};
 use crate::result::{CellRun, Summary};
@@ -352,7 +353,7 @@ impl<'a> TestJudge<'a> {
     fn planned_units(&self) -> u64 {
         match self.settings.units {
             Units::Images => self.planned as u64,
-            Units::Prompts => (self.planned / self.head.spec.seeds.len().max(1)) as u64,
+            Units::Prompts => (self.planned / cell::seeds(&self.head.spec).len().max(1)) as u64,
         }
     }
 
@@ -360,7 +361,7 @@ impl<'a> TestJudge<'a> {
     fn looks(&self) -> Vec<u64> {
         let seeds = match self.settings.units {
             Units::Images => 1,
-            Units::Prompts => self.head.spec.seeds.len().max(1),
+            Units::Prompts => cell::seeds(&self.head.spec).len().max(1),
         };
         let mut looks: Vec<u64> = self
             .run

@@ -115,7 +115,7 @@ pub fn planned_cells(spec: &TestSpec, settings: &VerdictSettings) -> Option<Vec<
     let mut cells = cell::in_random_order(cell::expand(spec).ok()?);
     if let Some(most) = settings.max_pairs {
         // Whole prompts, and at least one.
-        let seeds = spec.seeds.len().max(1);
+        let seeds = cell::seeds(spec).len().max(1);
         cells.truncate((most as usize / seeds).max(1) * seeds);
     }
     Some(cells)

@@ -10,21 +10,14 @@ use super::{MAX_CHECK_TEXT, badge, fitting, sections};
 use crate::compare::Comparison;
 use crate::ids::ImageSha;
 use crate::report::figures::score;
+use crate::verdict::ranking::Standing;
 
 /// One model by one metric.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ranked {
     pub model: String,
-    /// Over the prompts that every model has scores of.
-    pub mean: f64,
-    /// 1 is the best.
-    pub rank: usize,
-    /// The middle 95% of its ranks over resampled prompts.
-    pub rank_lower: usize,
-    pub rank_upper: usize,
-    /// The share of resamples in which it is the best.
-    pub p_best: f64,
-    pub prompts: usize,
+    #[serde(flatten)]
+    pub standing: Standing,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,18 +39,18 @@ pub fn text(sweep: &Sweep<'_>) -> String {
     let mut out = String::new();
     for ranking in sweep.ranking {
         let width = ranking.rows.iter().map(|row| row.model.chars().count()).max().unwrap_or(0);
-        let prompts = ranking.rows.first().map_or(0, |row| row.prompts);
+        let prompts = ranking.rows.first().map_or(0, |row| row.standing.prompts);
         let _ = writeln!(out, "{} over {prompts} prompts", visible(&ranking.metric));
         for row in &ranking.rows {
             let _ = writeln!(
                 out,
                 "  {:>2}. {:width$}  {:>9}  rank {}–{}, the best with {:.0}%",
-                row.rank,
+                row.standing.rank,
                 visible(&row.model),
-                score(row.mean),
-                row.rank_lower,
-                row.rank_upper,
-                100.0 * row.p_best,
+                score(row.standing.mean),
+                row.standing.rank_lower,
+                row.standing.rank_upper,
+                100.0 * row.standing.p_best,
             );
         }
         out.push('\n');
@@ -95,12 +88,12 @@ pub fn markdown(sweep: &Sweep<'_>, image_url: &dyn Fn(&ImageSha) -> String) -> S
                 let _ = writeln!(
                     out,
                     "| {} | {} | {} | {}–{} | {:.0}% |",
-                    row.rank,
+                    row.standing.rank,
                     code(&row.model),
-                    score(row.mean),
-                    row.rank_lower,
-                    row.rank_upper,
-                    100.0 * row.p_best
+                    score(row.standing.mean),
+                    row.standing.rank_lower,
+                    row.standing.rank_upper,
+                    100.0 * row.standing.p_best
                 );
             }
             out.push('\n');

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::cell;
 use crate::compare::TestComparison;
 use crate::config::Budget;
 use crate::event::CellKey;
@@ -88,7 +89,7 @@ impl Candidate {
         cells: Vec<CellKey>,
         both: bool,
     ) -> Self {
-        let seeds = test.spec.seeds.len().max(1);
+        let seeds = cell::seeds(&test.spec).len().max(1);
         let made = [Some(test), partner].into_iter().flatten().map(Spent::of_test);
         let made = made.fold(Spent::default(), Spent::plus);
         let images = (seeds * if both { 2 } else { 1 }) as f64;

@@ -25,10 +25,11 @@ use budget::{Candidate, afford};
 /// How many prompts of a test there are after the next round, from those that there are. A look
 /// costs little, but the other side waits meanwhile; and what is made after a decision could stand
 /// is made for nothing. First enough to see a disaster and the cost of an image, then as many as
-/// the asymptotics are trusted with, then a sixth more each time.
+/// the asymptotics are trusted with, then a sixteenth more each time, at least four.
 pub fn next_target(prompts: usize) -> usize {
     let least = MIN_UNITS as usize;
-    [8, 16, least].into_iter().find(|target| prompts < *target).unwrap_or(prompts + prompts / 6)
+    let first = [8, 16, least].into_iter().find(|target| prompts < *target);
+    first.unwrap_or(prompts + (prompts / 16).max(4))
 }
 
 /// What is to be made next.
@@ -100,7 +101,7 @@ impl Steering {
             let open = planned.iter().filter(|cell| !test.cells.contains_key(*cell));
             (test.cells.len(), open.cloned().collect())
         };
-        let seeds = spec.seeds.len().max(1);
+        let seeds = cell::seeds(spec).len().max(1);
         let prompts = made / seeds;
         let more = (next_target(prompts) - prompts).max(1) * seeds;
         open.into_iter().take(more).collect()

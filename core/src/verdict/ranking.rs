@@ -1,12 +1,14 @@
 //! The order of several models on the same prompts, with what is not known about it.
 
+use serde::Serialize;
+
 use super::resample::SplitMix64;
 
 /// Resamples of the prompts that intervals and chances are read from.
 pub const RESAMPLES: usize = 2_000;
 
 /// How one model stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Standing {
     /// Over the prompts that count.
     pub mean: f64,

@@ -113,6 +113,7 @@ impl Plan {
             let kept: BTreeSet<usize> = order.into_iter().take(quota).collect();
             let mut at = 0..;
             test.cells.retain(|_| at.next().is_some_and(|at| kept.contains(&at)));
+            test.declared = test.cells.len();
         }
         self.tests.retain(|test| !test.cells.is_empty());
     }

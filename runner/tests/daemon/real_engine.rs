@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 
 use difftest_core::event::{Event, RunStatus};
+use difftest_core::ids::CommitSha;
 use difftest_core::protocol::{Completion, Sandbox};
 use difftest_core::result::Run;
 
 use crate::harness::{World, sandboxed};
 
-pub const CONFIG: &str = "[suites.shapes]\ntest_dir = \"tests\"\ngenerator = \"pipeline:make\"\n";
+const CONFIG: &str = "[suites.shapes]\ntest_dir = \"tests\"\ngenerator = \"pipeline:make\"\n";
 const TESTS: &str = r#"
 import difftest
 
@@ -26,7 +27,7 @@ def test_same(model):
     pass
 "#;
 /// Noise, darker the smaller `SHADE` is.
-pub const PIPELINE: &str = r#"
+const PIPELINE: &str = r#"
 import numpy as np
 
 class Pipeline:
@@ -41,14 +42,15 @@ def make():
     return Pipeline()
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_commits_that_draw_differently() {
+/// A world whose base draws brighter than its head, with these tests; none, said loudly, where there
+/// is no difftest or no sandbox.
+pub async fn two_shades(tests: &str) -> Option<(World, CommitSha, CommitSha)> {
     let Some(python) = std::env::var_os("DIFFTEST_TEST_PYTHON").map(PathBuf::from) else {
         eprintln!("SKIPPED (no difftest: set DIFFTEST_TEST_PYTHON to an interpreter that has it)");
-        return;
+        return None;
     };
     if !sandboxed() {
-        return;
+        return None;
     }
     let mut world = World::new().await;
     world.python = python;
@@ -56,12 +58,18 @@ async fn two_commits_that_draw_differently() {
         let pipeline = PIPELINE.replace("SHADE", shade);
         let files = [
             ("difftest.toml", CONFIG),
-            ("tests/test_shapes.py", TESTS),
+            ("tests/test_shapes.py", tests),
             ("pipeline.py", pipeline.as_str()),
         ];
         world.repository.commit(&files)
     };
     let (base, head) = (commit("255"), commit("100"));
+    Some((world, base, head))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_commits_that_draw_differently() {
+    let Some((world, base, head)) = two_shades(TESTS).await else { return };
     world.app.offer(world.spec(base, head));
     world.daemon(&["--once"]).ends().await;
 

@@ -1,7 +1,6 @@
 //! Both sides of a job at once, in turns.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use difftest_core::compare::compare;
@@ -12,7 +11,7 @@ use difftest_core::result::Run;
 use difftest_core::verdict::Decision;
 
 use crate::harness::{World, sandboxed};
-use crate::real_engine::{CONFIG, PIPELINE};
+use crate::real_engine::two_shades;
 
 /// 160 pairs, of which a clear loss needs few.
 const TESTS: &str = r#"
@@ -42,25 +41,7 @@ fn done() -> [Completion; 1] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_stops_as_soon_as_its_verdict_stands() {
-    let Some(python) = std::env::var_os("DIFFTEST_TEST_PYTHON").map(PathBuf::from) else {
-        eprintln!("SKIPPED (no difftest: set DIFFTEST_TEST_PYTHON to an interpreter that has it)");
-        return;
-    };
-    if !sandboxed() {
-        return;
-    }
-    let mut world = World::new().await;
-    world.python = python;
-    let commit = |shade: &str| {
-        let pipeline = PIPELINE.replace("SHADE", shade);
-        let files = [
-            ("difftest.toml", CONFIG),
-            ("tests/test_shapes.py", TESTS),
-            ("pipeline.py", pipeline.as_str()),
-        ];
-        world.repository.commit(&files)
-    };
-    let (base, head) = (commit("255"), commit("100"));
+    let Some((world, base, head)) = two_shades(TESTS).await else { return };
     world.app.offer(in_turns(world.spec(base, head)));
     world.daemon(&["--once"]).ends().await;
 

@@ -14,6 +14,7 @@ use difftest_core::ids::ImageSha;
 use difftest_core::metric::{Category, MetricInfo};
 use difftest_core::report::sweep::{Ranked, Ranking, Sweep, markdown, text};
 use difftest_core::result::Run;
+use difftest_core::verdict::ranking::Standing;
 use difftest_core::verdict::{Decision, ranking};
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -172,17 +173,11 @@ fn ranking(models: &[&str], runs: &[Stored], info: &MetricInfo) -> Option<Rankin
         .zip(standings)
         .filter_map(|(model, standing)| {
             let standing = standing?;
-            Some(Ranked {
-                model: (*model).to_owned(),
-                mean: sign * standing.mean,
-                rank: standing.rank,
-                rank_lower: standing.rank_lower,
-                rank_upper: standing.rank_upper,
-                p_best: standing.p_best,
-                prompts: standing.prompts,
-            })
+            let mean = sign * standing.mean;
+            let standing = Standing { mean, ..standing };
+            Some(Ranked { model: (*model).to_owned(), standing })
         })
         .collect();
-    rows.sort_by_key(|row| row.rank);
+    rows.sort_by_key(|row| row.standing.rank);
     (!rows.is_empty()).then(|| Ranking { metric: info.name.clone(), rows })
 }
