@@ -2,7 +2,7 @@
 
 use difftest_core::config::{Method, Units};
 use difftest_core::metric::Direction;
-use difftest_core::verdict::paired::{Pair, Policy, Standing, conclude, show};
+use difftest_core::verdict::paired::{self, Pair, Policy, conclude, show};
 use difftest_core::verdict::sequence::{Question, Sequence as Core};
 use difftest_core::verdict::welch::{Welch, cohens_d};
 use difftest_core::verdict::{e_bh, group_sequential, ranking};
@@ -139,7 +139,7 @@ pub fn paired_verdict(
             .collect();
         let shown = show(&pairs, policy);
         let enough = -policy.alpha.ln();
-        let standing = Standing {
+        let standing = paired::Standing {
             regressed: shown.ln_regressed >= enough,
             improved: shown.ln_improved >= enough,
         };
@@ -175,13 +175,13 @@ pub fn welch_test(
     Some((welch.estimate, welch.standard_error, welch.df, t, p, cohens_d(&base, &head)))
 }
 
-/// (mean, rank, lower, upper, chance of being best, prompts) of each model, or none without scores.
+/// Mean, rank, its bounds, the chance of being best, prompts.
+type Standing = (f64, usize, usize, usize, f64, usize);
+
+/// How each model stands, or none without scores.
 #[pyfunction]
 #[expect(clippy::needless_pass_by_value, reason = "pyo3 makes the lists for this call")]
-pub fn rank_models(
-    scores: Vec<Vec<Option<f64>>>,
-    seed: u64,
-) -> Vec<Option<(f64, usize, usize, usize, f64, usize)>> {
+pub fn rank_models(scores: Vec<Vec<Option<f64>>>, seed: u64) -> Vec<Option<Standing>> {
     ranking::rank(&scores, seed)
         .into_iter()
         .map(|standing| {

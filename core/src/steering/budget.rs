@@ -94,10 +94,9 @@ impl Candidate {
         let made = made.fold(Spent::default(), Spent::plus);
         let images = (seeds * if both { 2 } else { 1 }) as f64;
         let per_image = |total: f64| total / (made.images.max(1)) as f64;
-        let forecasts = judged.metrics.iter().filter(|m| !m.settled).map(|m| m.forecast);
+        let mut forecasts = judged.metrics.iter().filter(|m| !m.settled).map(|m| m.forecast);
         // The slowest of its metrics decides when the test is done.
-        let forecast = forecasts
-            .fold(Some(0.0), |worst: Option<f64>, next| worst.zip(next).map(|(a, b)| a.max(b)));
+        let forecast = forecasts.try_fold(0.0, |worst: f64, next| Some(worst.max(next?)));
         Self {
             cells,
             seeds,

@@ -27,7 +27,7 @@ pub fn comparison(comparison: &Comparison, look: Look) -> String {
     }
     // The gravest first; within one gravity in the order of discovery.
     let mut tests: Vec<&TestComparison> = comparison.tests.iter().collect();
-    tests.sort_by(|a, b| b.decision.cmp(&a.decision));
+    tests.sort_by_key(|test| std::cmp::Reverse(test.decision));
     for test in tests {
         page.blank();
         page.test(test);
