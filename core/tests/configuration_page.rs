@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use difftest_core::config::{self, KEYS, Settings, Variables};
+use difftest_core::config::{self, KEYS, Settings, VERDICT_KEYS, Variables, VerdictSettings};
 
 fn page() -> String {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
@@ -26,6 +26,22 @@ fn the_defaults_are_those_of_the_code() {
         let default = row.split('|').nth(2).unwrap().trim();
         let same = default.replace('`', "") == value || default.starts_with(&value);
         assert!(same, "{key}: the page says {default}, the code {value}");
+    }
+}
+
+#[test]
+fn the_verdict_has_every_key_with_its_default() {
+    let (page, defaults) = (page(), VerdictSettings::default());
+    let documented: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("- `")?.split('`').next())
+        .map(|key| key.split('.').next().unwrap_or(key))
+        .collect();
+    assert_eq!(documented, VERDICT_KEYS.into_iter().collect());
+    for (key, value) in defaults.shown() {
+        let row = page.lines().find(|line| line.starts_with(&format!("- `{key}`"))).unwrap();
+        let default = row.split([',', ':']).nth(1).unwrap().trim().replace('`', "");
+        assert_eq!(default, value, "{key}");
     }
 }
 

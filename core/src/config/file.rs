@@ -82,11 +82,12 @@ impl Reader<'_> {
                 suites.insert(name.get_ref().clone().into_owned(), settings);
             }
         }
-        let verdict = match top.get("verdict") {
-            Some(table) => self.verdict(self.as_table(table, "verdict")?)?,
-            None => VerdictSettings::default(),
-        };
-        Ok(Config { defaults, suites, verdict })
+        let (mut verdict, mut verdict_origins) = (VerdictSettings::default(), BTreeMap::new());
+        if let Some(table) = top.get("verdict") {
+            let table = self.as_table(table, "verdict")?;
+            self.verdict(&mut verdict, &mut verdict_origins, "", table)?;
+        }
+        Ok(Config { defaults, suites, verdict, verdict_origins })
     }
 
     /// One key of a suite or of the top; the keys of its tables one by one, over those above it.
@@ -133,25 +134,24 @@ impl Reader<'_> {
         })
     }
 
-    fn verdict(&self, table: &DeTable<'_>) -> Result<VerdictSettings, ConfigError> {
-        let mut verdict = VerdictSettings::default();
-        self.verdict_table(&mut verdict, "", table)?;
-        Ok(verdict)
-    }
-
-    /// The keys of a table one by one, dotted.
-    fn verdict_table(
+    /// The keys of `[verdict]` and its tables one by one, dotted.
+    fn verdict(
         &self,
         verdict: &mut VerdictSettings,
+        origins: &mut BTreeMap<String, Origin>,
         prefix: &str,
         table: &DeTable<'_>,
     ) -> Result<(), ConfigError> {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
             if matches!(name.as_str(), "margins" | "tail" | "tail.drops") {
-                self.verdict_table(verdict, &format!("{name}."), self.as_table(value, &name)?)?;
+                let table = self.as_table(value, &name)?;
+                self.verdict(verdict, origins, &format!("{name}."), table)?;
             } else {
-                verdict.set(&name, &self.json(value)?).map_err(|e| self.error(&key.span(), e))?;
+                let value = self.json(value)?;
+                verdict.set(&name, &value).map_err(|e| self.error(&key.span(), e))?;
+                let line = self.line(key.span().start);
+                origins.insert(name, Origin::File { file: self.file.into(), line });
             }
         }
         Ok(())

@@ -49,6 +49,8 @@ pub struct Config {
     /// By name, each with the defaults filled in.
     pub suites: BTreeMap<String, Settings>,
     pub verdict: VerdictSettings,
+    /// Where the keys of `[verdict]` that somebody set came from, dotted.
+    pub verdict_origins: BTreeMap<String, Origin>,
 }
 
 impl Config {

@@ -153,6 +153,30 @@ impl fmt::Display for Budget {
 }
 
 impl VerdictSettings {
+    /// Every key as it would be written, those of tables dotted.
+    pub fn shown(&self) -> Vec<(String, String)> {
+        let text = |t: &dyn fmt::Display| Value::from(t.to_string()).to_string();
+        let word = |value: serde_json::Result<Value>| {
+            value.map_or_else(|e| e.to_string(), |v| v.to_string())
+        };
+        let none = || "none".to_owned();
+        let mut rows = vec![
+            ("alpha".to_owned(), self.alpha.to_string()),
+            ("units".into(), word(serde_json::to_value(self.units))),
+            ("method".into(), word(serde_json::to_value(self.method))),
+            ("max_pairs".into(), self.max_pairs.map_or_else(none, |n| n.to_string())),
+            ("budget".into(), self.budget.map_or_else(none, |b| text(&b))),
+            ("confirm".into(), self.confirm.to_string()),
+            ("interleave".into(), self.interleave.to_string()),
+            ("tail.share".into(), self.tail.share.to_string()),
+        ];
+        rows.extend(self.margins.iter().map(|(m, v)| (format!("margins.{m}"), v.to_string())));
+        rows.extend(
+            self.tail.drops.iter().map(|(m, v)| (format!("tail.drops.{m}"), v.to_string())),
+        );
+        rows
+    }
+
     /// Sets one key; the keys of its tables are dotted: `margins.clip_score`, `tail.share`.
     pub fn set(&mut self, key: &str, value: &Value) -> Result<(), SetError> {
         let wrong = |wanted: &'static str| SetError::Wrong {

@@ -1,5 +1,6 @@
 //! What a run uses: command line over environment over `difftest.toml` over `[tool.difftest]`.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ pub struct Target {
     /// Names or identifiers; all of them where there is none.
     pub tests: Vec<String>,
     pub verdict: VerdictSettings,
+    pub verdict_origins: BTreeMap<String, Origin>,
     /// The file that all this was read from, where there is one.
     pub config_file: Option<PathBuf>,
     /// At most so many images.
@@ -142,6 +144,7 @@ fn resolve_with(args: &SelectArgs, more: &[Flag], cwd: &Path) -> Result<Target, 
         filter,
         tests,
         verdict,
+        verdict_origins: config.verdict_origins.clone(),
         config_file,
         max_images: None,
         seed_offset: 0,
@@ -223,7 +226,11 @@ fn suites_hint(name: &str, config: &Config) -> String {
 
 /// `difftest config show`: a line a setting, with where it came from.
 pub fn show(target: &Target) -> String {
-    let rows = target.settings.shown();
+    let verdict = target.verdict.shown().into_iter().map(|(key, value)| {
+        let origin = target.verdict_origins.get(&key);
+        (format!("verdict.{key}"), value, origin)
+    });
+    let rows: Vec<_> = target.settings.shown().into_iter().chain(verdict).collect();
     let widest = |texts: &mut dyn Iterator<Item = &String>| {
         texts.map(|text| text.chars().count()).max().unwrap_or(0)
     };
@@ -332,7 +339,8 @@ mod tests {
         std::fs::create_dir(dir.path().join("tests")).unwrap();
         std::fs::write(
             dir.path().join("difftest.toml"),
-            "\n[recipe]\nsteps = 20\nguidance = 5\n[options]\ndtype = \"float16\"\n",
+            "\n[recipe]\nsteps = 20\nguidance = 5\n[options]\ndtype = \"float16\"\n\
+             [verdict]\nmargins = { lpips = 0.1 }\n",
         )
         .unwrap();
         let args = SelectArgs {
@@ -350,6 +358,8 @@ mod tests {
         );
         assert!(line("recipe.guidance").ends_with("# difftest.toml:4"), "{shown}");
         assert!(line("options.dtype").ends_with("# difftest.toml:6"), "{shown}");
+        assert!(line("verdict.margins.lpips").ends_with("# difftest.toml:8"), "{shown}");
+        assert!(line("verdict.alpha").ends_with("# default"), "{shown}");
         assert!(line("model").ends_with("# default"), "{shown}");
         assert!(!shown.contains("sk-secret"), "{shown}");
     }
