@@ -12,8 +12,8 @@ pub fn print(seed: u64, misses: &mut Misses) {
         "\none test alone: how often a claim is made at any look up to the maximum, though the \
          product would have\nstopped at the first of regressed and pass; images are up to that \
          stop. A claim is false: regressed at −1δ\nor above, pass at −1δ or below or with 2% of \
-         images ruined, improved at 1δ or below. Looks after every prompt,\nand after 8, 12, 18, \
-         27, 40 … prompts as the product takes them. A disaster is a loss of 20δ (4 sd) in an\n\
+         images ruined, improved at 1δ or below. Looks after every prompt,\nand after 8, 16, 30, \
+         34, 38 … prompts as the product takes them. A disaster is a loss of 20δ (4 sd) in an\n\
          image, as a calibration on the null puts it; of 1 where scores are 0 or 1.\n"
     );
     println!(

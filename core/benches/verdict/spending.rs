@@ -52,8 +52,8 @@ pub fn print(seed: u64, misses: &mut Misses) {
                 rates.images / formula,
             );
             let at = format!("at {margins} margins of loss, looks {looks}");
-            // Batches that grow by half overshoot by a quarter, which no test can help: those of the
-            // sequential probability ratio test are held against the same looks, a fixed n has none.
+            // What a round makes beyond its decision no test can help: the sequential probability
+            // ratio test is held against the same looks, the fixed n has none.
             misses.target(&format!("half of the fixed n's images {at}"), saved >= 0.5 || !every);
             misses.target(&format!("1.6 × the SPRT's images {at}"), ratio <= 1.6);
         }
