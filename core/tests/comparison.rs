@@ -356,7 +356,7 @@ fn comment_of(comparison: Comparison) -> String {
 
 #[test]
 fn the_comment_of_a_regression() {
-    let (spec, prompts) = (quality("test_a", Some(0.1)), prompts(12));
+    let (spec, prompts) = (quality("test_a", Some(0.1)), prompts(40));
     let base = run(&spec, &prompts, TestOutcome::Passed, good);
     let head = run(&spec, &prompts, TestOutcome::Passed, worse);
     let found = verdict(Some(&base), &head);

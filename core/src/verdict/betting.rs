@@ -4,21 +4,33 @@
 
 use super::asymptotic::Claim;
 
-/// Shares of the largest bet that cannot lose everything. Their equal mixture loses at most ln 8
-/// against the best of them in hindsight.
-const SHARES: [f64; 8] = [0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9];
+/// Shares of the largest bet that cannot lose everything.
+const SHARES: [f64; 9] = [0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 0.99];
+/// How the bettor starts. Equally, it loses at most ln 9 against the best share in hindsight.
+const EQUAL: [f64; SHARES.len()] = [1.0 / 9.0; SHARES.len()];
+/// Where the claim is that nothing much happened, nearly everything is on the largest bet: what
+/// it is there for are units that hardly differ, as scores do that are at the end of their range.
+const CAUTIOUS: [f64; SHARES.len()] =
+    [0.0125, 0.0125, 0.0125, 0.0125, 0.0125, 0.0125, 0.0125, 0.0125, 0.9];
 
 /// The wealth of a bettor who starts with 1 and stakes each unit against the null.
 ///
 /// For the claim "the mean lies above m" of values in [−b, b]:
-/// E = mean_q Π (1 + q·(xᵢ − m)/(b + m)), which is nonnegative and, where the mean is at most m,
-/// has an expectation of at most 1.
+/// E = Σ w_q Π (1 + q·(xᵢ − m)/(b + m)), which is nonnegative and, where the mean is at most m,
+/// has an expectation of at most 1. The weights w are equal, or nearly all on the largest bet where
+/// the claim is "not much has happened" ([`is_cautious`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Betting {
     claim: Claim,
     null: f64,
     bound: f64,
     wealth: [Wealth; SHARES.len()],
+}
+
+/// Whether "above" a null below 0, or "below" one above it: the claim that a change, if there is
+/// one, is small.
+pub fn is_cautious(claim: Claim, null: f64) -> bool {
+    claim.sign() * null < 0.0
 }
 
 /// A product of many factors: of the latest as it is, of those before as a logarithm. One that is
@@ -78,7 +90,8 @@ impl Betting {
 
     /// ln of the wealth, which is the e-value.
     pub fn ln_e(&self) -> f64 {
-        mixture(&self.wealth)
+        let weights = if is_cautious(self.claim, self.null) { CAUTIOUS } else { EQUAL };
+        mixture(&self.wealth, weights)
     }
 
     /// ln of the wealth of the share that did best: what grows in proportion to the units.
@@ -88,7 +101,8 @@ impl Betting {
 }
 
 /// ln of what [`Betting`] against another null would have made of `values`, which lie in
-/// [−bound, bound]. It never falls as the null moves to the claim's other side. None where the
+/// [−bound, bound]. It never falls as the null moves to the claim's other side, but for a step at 0,
+/// where the weights change. None where the
 /// null does not lie strictly inside of the bounds.
 pub fn ln_e(claim: Claim, null: f64, bound: f64, values: &[f64]) -> Option<f64> {
     let mut betting = Betting::new(claim, null, bound)?;
@@ -102,10 +116,11 @@ pub fn ln_e(claim: Claim, null: f64, bound: f64, values: &[f64]) -> Option<f64> 
     Some(betting.ln_e())
 }
 
-fn mixture(wealth: &[Wealth; SHARES.len()]) -> f64 {
+fn mixture(wealth: &[Wealth; SHARES.len()], weights: [f64; SHARES.len()]) -> f64 {
     let most = wealth.iter().map(|w| w.ln_before).fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = wealth.iter().map(|w| w.latest * (w.ln_before - most).exp()).sum();
-    most + (sum / SHARES.len() as f64).ln()
+    let each = wealth.iter().zip(weights);
+    let sum: f64 = each.map(|(w, weight)| weight * w.latest * (w.ln_before - most).exp()).sum();
+    most + sum.ln()
 }
 
 #[cfg(test)]
@@ -116,11 +131,10 @@ mod tests {
 
     /// The formula as it is written, without logarithms.
     fn by_hand(values: &[f64], null: f64, bound: f64) -> f64 {
-        SHARES
-            .iter()
-            .map(|q| values.iter().map(|x| 1.0 + q * (x - null) / (bound + null)).product::<f64>())
-            .sum::<f64>()
-            / SHARES.len() as f64
+        let weights = if null < 0.0 { CAUTIOUS } else { EQUAL };
+        let bet =
+            |q: f64| values.iter().map(|x| 1.0 + q * (x - null) / (bound + null)).product::<f64>();
+        SHARES.into_iter().zip(weights).map(|(q, weight)| weight * bet(q)).sum()
     }
 
     fn of(claim: Claim, values: &[f64], null: f64, bound: f64) -> Betting {
@@ -170,6 +184,7 @@ mod tests {
             prop_assert!((below.ln_e() - forward.ln_e()).abs() < 1e-9);
             let again = ln_e(Claim::Above, null, 1.0, &values).unwrap();
             prop_assert!((again - forward.ln_e()).abs() < 1e-9);
+            prop_assume!(is_cautious(Claim::Above, null) == is_cautious(Claim::Above, null - 0.1));
             prop_assert!(ln_e(Claim::Above, null - 0.1, 1.0, &values).unwrap() >= again);
         }
     }

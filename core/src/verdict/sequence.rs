@@ -175,7 +175,8 @@ impl Sequence {
     /// any distribution; the mixture sees a small one far sooner.
     fn ln_e(&self, claim: Claim, null: f64, bets: Option<f64>) -> f64 {
         let asymptotic = asymptotic::ln_e(&self.units, null, claim, self.prior);
-        bets.map_or(asymptotic, |bets| ln_mean(asymptotic, bets))
+        let share = if betting::is_cautious(claim, null) { CAUTIOUS_BETS } else { BETS };
+        bets.map_or(asymptotic, |bets| ln_mean(asymptotic, bets, share))
     }
 
     /// Two bounds on the mean improvement, each one-sided at level `alpha`: the ends of the nulls
@@ -200,10 +201,14 @@ impl Sequence {
         // A claim "above" has its end below the mean.
         let away = -claim.sign();
         let bound = self.question.bound.filter(|bound| self.question.margin < *bound);
-        let rejects = |null: f64| {
+        let reaches = |null: f64| {
             let bets = bound.and_then(|b| betting::ln_e(claim, null, b, &self.values));
             self.ln_e(claim, null, bets) >= enough
         };
+        // The weights of the mixture change at 0: beyond it a null is rejected only if those just
+        // before it are, so that what is rejected has no holes.
+        let before_zero = reaches(away * f64::MIN_POSITIVE);
+        let rejects = |null: f64| reaches(null) && (away * null > 0.0 || before_zero);
         let (mut kept, mut rejected) = match bound {
             Some(_) if self.units.count() == 0 => return None,
             Some(bound) => (mean, away * bound),
@@ -274,9 +279,13 @@ impl Sequence {
 /// The bets' share of the mean: what they cost the mixture is −ln(1 − share).
 const BETS: f64 = 0.1;
 
-fn ln_mean(asymptotic: f64, bets: f64) -> f64 {
+/// Theirs where the claim is that not much has happened: a pass waits for its tail guard anyway, and
+/// of scores that do not move at all only bets know what to make.
+const CAUTIOUS_BETS: f64 = 0.5;
+
+fn ln_mean(asymptotic: f64, bets: f64, share: f64) -> f64 {
     let most = asymptotic.max(bets);
-    most + ((1.0 - BETS) * (asymptotic - most).exp() + BETS * (bets - most).exp()).ln()
+    most + ((1.0 - share) * (asymptotic - most).exp() + share * (bets - most).exp()).ln()
 }
 
 #[cfg(test)]
