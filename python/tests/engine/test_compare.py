@@ -144,6 +144,8 @@ def test_stored_runs_and_results_files_say_the_same(committed: Repository) -> No
     assert (code, files["decision"]) == (1, "regressed"), said
     estimate = [r["tests"][0]["metrics"][0]["paired"]["estimate"] for r in (folders, files)]
     assert estimate[0] == pytest.approx(estimate[1], abs=1e-9)
+    assert "without pairs" in said
+    assert "better a" in said
     code, turned, _ = compared(committed, "--run-a", "b", "--run-b", "a")
     assert code in (0, 3)
     assert turned["decision"] in ("improved", "inconclusive")

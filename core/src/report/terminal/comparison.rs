@@ -2,6 +2,7 @@
 //! metric's figures.
 
 use super::{Ink, Look, Page};
+use crate::compare::classic::Classic;
 use crate::compare::{Comparison, MetricComparison, TestComparison};
 use crate::report::figures::{count, limit, score};
 use crate::report::{check, sections};
@@ -31,6 +32,32 @@ pub fn comparison(comparison: &Comparison, look: Look) -> String {
     for test in tests {
         page.blank();
         page.test(test);
+    }
+    page.out
+}
+
+/// The same runs without pairs: Welch's t and Cohen's d, a line a metric.
+pub fn unpaired(rows: &[Classic], look: Look) -> String {
+    let mut page = Page { look, out: String::new() };
+    if !rows.is_empty() {
+        page.line(0, &[(Ink::Bold, "without pairs")]);
+    }
+    for row in rows {
+        let number = |name: &str, value: Option<f64>| {
+            value.map_or_else(String::new, |v| format!(", {name} {v:.3}"))
+        };
+        let line = format!(
+            "{} {}: a {}, b {}{}{}{}{}",
+            row.test.name(),
+            row.metric,
+            score(row.a.mean),
+            score(row.b.mean),
+            row.better.map_or_else(String::new, |side| format!(", better {}", side.as_str())),
+            number("t", row.t),
+            number("p", row.p),
+            number("d", row.d),
+        );
+        page.line(4, &[(Ink::Dim, &line)]);
     }
     page.out
 }

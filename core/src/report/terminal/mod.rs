@@ -5,7 +5,7 @@ mod run;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-pub use comparison::comparison;
+pub use comparison::{comparison, unpaired};
 pub use run::summary;
 
 /// What the terminal can show.

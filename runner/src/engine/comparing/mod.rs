@@ -125,6 +125,9 @@ fn report(
         write_file(&file, &markdown(&comparison, names, &unpaired, &url))?;
     }
     say(&terminal::comparison(&comparison, look()))?;
+    if args.run_a.is_some() {
+        say(&format!("\n{}", terminal::unpaired(&unpaired, look())))?;
+    }
     for (name, side) in [("base", a), ("head", b)] {
         if let Some(dir) = &side.dir {
             let dir = dir.strip_prefix(cwd).unwrap_or(dir);
