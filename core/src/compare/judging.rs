@@ -2,7 +2,7 @@
 
 use super::measure::{Kind, Measured};
 use super::{
-    Matched, MetricComparison, SHOWN_PAIRS, SameBytes, TestComparison, images, planned_cells,
+    Matched, MetricComparison, SHOWN_PAIRS, SameBytes, TestComparison, images, planned_count,
 };
 use crate::config::VerdictSettings;
 use crate::event::TestOutcome;
@@ -61,7 +61,7 @@ impl<'a> TestJudge<'a> {
             }
         }
         let made = head.cells.len();
-        let planned = planned_cells(&head.spec, settings).map_or(made, |cells| cells.len());
+        let planned = planned_count(&head.spec, settings).unwrap_or(made);
         let steered = !run.rounds.is_empty();
         let complete = made >= planned || (!steered && run.status.is_some());
         Self { base, head, base_run, run, settings, claims, same, matched, planned, complete }

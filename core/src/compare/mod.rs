@@ -113,12 +113,20 @@ pub struct ImagePair {
 /// steered. None for a test that cannot be expanded.
 pub fn planned_cells(spec: &TestSpec, settings: &VerdictSettings) -> Option<Vec<CellKey>> {
     let mut cells = cell::in_random_order(cell::expand(spec).ok()?);
-    if let Some(most) = settings.max_pairs {
-        // Whole prompts, and at least one.
-        let seeds = cell::seeds(spec).len().max(1);
-        cells.truncate((most as usize / seeds).max(1) * seeds);
-    }
+    cells.truncate(at_most(cells.len(), spec, settings));
     Some(cells)
+}
+
+/// How many they are: what a judge wants to know, at every look.
+fn planned_count(spec: &TestSpec, settings: &VerdictSettings) -> Option<usize> {
+    Some(at_most(cell::expand(spec).ok()?.len(), spec, settings))
+}
+
+/// Whole prompts, and at least one.
+fn at_most(cells: usize, spec: &TestSpec, settings: &VerdictSettings) -> usize {
+    let seeds = cell::seeds(spec).len().max(1);
+    let limit = |most: u32| (most as usize / seeds).max(1) * seeds;
+    settings.max_pairs.map_or(cells, |most| limit(most).min(cells))
 }
 
 /// Compares two runs of one suite. Without a base, thresholds alone can decide.

@@ -65,12 +65,6 @@ impl Lockstep {
         }
     }
 
-    /// The base has run to its end already, or will never run; only the head is steered.
-    pub fn after_base(settings: VerdictSettings, base: Run) -> Self {
-        let base = OneSide { run: base, ready: false, ended: true };
-        Self { base, ..Self::new(settings) }
-    }
-
     pub fn run(&self, side: Side) -> &Run {
         &self.side(side).run
     }

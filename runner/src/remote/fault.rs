@@ -135,6 +135,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_service_that_fails_is_told_from_one_that_refuses() {
+        let url = || "http://a.example/".to_owned();
+        let status = |status| {
+            let (message, retry_after) = (String::new(), None);
+            ImageError::from(CallError::Status { url: url(), status, message, retry_after })
+        };
+        for theirs in [429, 500, 503] {
+            assert!(status(theirs).is_the_services(), "{theirs}");
+        }
+        for ours in [400, 401, 404, 422] {
+            assert!(!status(ours).is_the_services(), "{ours}");
+        }
+        let lost = CallError::Lost { url: url(), cause: "reset".into() };
+        assert!(ImageError::PerhapsCharged(lost).is_the_services());
+        let late = ImageError::TimedOut { after: Duration::from_secs(1), progress: String::new() };
+        assert!(late.is_the_services());
+        assert!(!ImageError::from(PictureError::Empty).is_the_services());
+    }
+
+    #[test]
     fn what_was_not_sent_may_always_be_sent_again() {
         let url = || "http://a.example/".to_owned();
         let never = CallError::Connect { url: url(), cause: "refused".into() };

@@ -51,7 +51,8 @@ impl RunChild {
     ) -> Result<Self, EngineError> {
         let mut command = Command::new(python);
         command
-            .args(["-m", "difftest", "run", "--events", "-"])
+            // A run that stops early is no point of a trend.
+            .args(["-m", "difftest", "run", "--no-history", "--events", "-"])
             .args(arguments)
             .current_dir(cwd)
             // As with the console script: the repository's files never hide a library's.
