@@ -241,9 +241,20 @@ pub fn call_error(py: Python<'_>, error: &PyErr) -> CallError {
     // Back ends that try again say how often they did, and whose fault it was.
     let said = |name: &str| error.value(py).getattr(name).ok();
     let retries = said("retries").and_then(|r| r.extract().ok()).unwrap_or(0);
-    let infra =
-        said("infra").and_then(|i| i.extract().ok()).unwrap_or_else(|| is_machines(py, error));
+    let infra = is_infra(py, error);
     Failure { reason, trace, retries, infra }.into()
+}
+
+/// How far back a failure is followed: what wraps an error names it as its cause.
+const CAUSES: usize = 8;
+
+/// Whether the error, or one that it came from, is the machine's or a service's.
+fn is_infra(py: Python<'_>, error: &PyErr) -> bool {
+    let causes = std::iter::successors(Some(error.clone_ref(py)), |error| error.cause(py));
+    causes.take(CAUSES).any(|error| {
+        let said = error.value(py).getattr("infra").and_then(|infra| infra.extract::<bool>());
+        said.unwrap_or_else(|_| is_machines(py, &error))
+    })
 }
 
 /// A connection that failed or a full disk: what the operating system says of itself.
