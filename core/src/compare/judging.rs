@@ -126,7 +126,7 @@ impl<'a> TestJudge<'a> {
         let mut decision = Decision::Pass;
         let missed: Vec<&String> = measured.iter().filter_map(|m| m.missed.as_ref()).collect();
         let explained = |reason: &String| {
-            missed.contains(&reason) || failures.iter().any(|f| reason.ends_with(&f.reason))
+            missed.contains(&reason) || self.head.failures().any(|f| reason.ends_with(&f.reason))
         };
         match self.head.outcome {
             // It is under way, or was when the run died, which the run's own end says.
