@@ -133,6 +133,22 @@ def test_a_suite_below_the_repositorys_top_finds_its_base(repository: Repository
     assert not (below.root / ".difftest" / "results.db").exists(), "no point of a trend"
 
 
+def test_a_connection_that_fails_says_nothing_of_the_change(committed: Repository) -> None:
+    change(
+        committed,
+        "    def picture(self",
+        "    def refused(self):\n        raise ConnectionRefusedError('no service')\n\n    def picture(self",
+    )
+    change(
+        committed,
+        'if "broken" in prompt:',
+        'if "cat" in prompt:\n            self.refused()\n        if "broken" in prompt:',
+    )
+    code, result, said = compared(committed, "--base", "HEAD")
+    assert (code, result["decision"]) == (2, "infra"), said
+    assert "not by any fault of the change" in said
+
+
 def test_a_budget_is_kept_and_its_end_is_inconclusive(committed: Repository) -> None:
     change(committed, 'sha256(f"{prompt}|', 'sha256(f"other {prompt}|')
     code, result, said = compared(committed, "--base", "HEAD", "--budget", "48images")
